@@ -1,0 +1,154 @@
+"""The manifest: what a bundle holds, the hash of every file, and with its own hash the version's digest.
+
+Raising the format number
+-------------------------
+`FORMAT` is the number that this release writes; `_READERS` names every number that it reads.
+
+1. Raise `FORMAT` only when an older fairway would misread the bundle. A new optional key does not need it.
+2. Add a function to `_READERS` that turns the document of the *previous* number into today's; older numbers
+   go through the chain one step at a time. Never edit a reader that was released.
+3. Pack a bundle with the last release and add it to `tests/fixtures/bundles/format-<n>/`; the test
+   `tests/unit/bundle/test_manifest.py` opens every one of them.
+4. Describe the change in `docs/reference/bundle-format.md` and in the changelog under *Changed*.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fairway.errors import ArtifactCorrupt, ArtifactPath, BundleTooNew
+
+FORMAT = 1
+
+_MAX_PATH_BYTES = 255
+_MAX_PATH_SEGMENTS = 8
+_WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))]
+)
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """Hash (SHA-256, hex) and size in bytes of one file of a bundle."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bundle says of itself.
+
+    Attributes:
+        format: Number of the bundle format.
+        name: Name that the model was packed under.
+        flavor: Framework that made the model.
+        created: When it was packed, ISO 8601 in UTC.
+        model_type: Class of the model, and of the last step for a pipeline.
+        framework: Package versions that the model was made with.
+        python: Python version that packed it.
+        fairway: fairway version that packed it.
+        hyperparameters: Main hyperparameters read from the estimator.
+        metrics: Figures that the author gave, by name.
+        tags: Free key-value pairs.
+        author: Who packed it.
+        description: What the model is for, in the author's words.
+        lineage: Where it comes from (data, commit, run), by name.
+        options: What the flavor needs to know to call the model.
+        files: Every file of the bundle but the manifest itself.
+    """
+
+    name: str
+    flavor: str
+    created: str
+    model_type: str
+    python: str
+    fairway: str
+    files: dict[str, FileEntry]
+    framework: dict[str, str] = {}
+    hyperparameters: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+    author: str = ""
+    description: str = ""
+    lineage: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON: keys sorted at every level, no spaces, UTF-8."""
+        return msgspec.json.encode(msgspec.to_builtins(self), order="sorted")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical manifest: the identity of a version's content."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(entry.size for entry in self.files.values())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a manifest of this or an earlier format.
+
+        Raises:
+            ArtifactCorrupt: The bytes are not a manifest.
+            ArtifactPath: A file name could lead outside of the bundle.
+            BundleTooNew: The format is newer than this release reads.
+        """
+        try:
+            document = msgspec.json.decode(data)
+            number = document["format"]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError) as cause:
+            raise ArtifactCorrupt("manifest.json is not the manifest of a bundle") from cause
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise ArtifactCorrupt(f"manifest.json has the format {number!r}, which is not a positive integer")
+        if number > FORMAT:
+            raise BundleTooNew(
+                f"the bundle has format {number}; this release reads up to {FORMAT}",
+                hint="pip install --upgrade fairway",
+            )
+        for step in range(number, FORMAT):
+            document = _READERS[step](document)
+        try:
+            manifest = msgspec.convert(document, cls)
+        except msgspec.ValidationError as cause:
+            raise ArtifactCorrupt(f"manifest.json is not valid: {cause}") from cause
+        check_paths(manifest.files)
+        return manifest
+
+
+_READERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def check_paths(paths: Any) -> None:
+    """Refuse member names that could leave the bundle or clash on some file system.
+
+    Raises:
+        ArtifactPath: The first offending name.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        folded = path.casefold()
+        if folded in seen:
+            raise ArtifactPath(f"the bundle names {path!a} twice")
+        seen.add(folded)
+        if not _is_safe(path):
+            raise ArtifactPath(f"the file name {path!a} is not allowed in a bundle")
+
+
+def _is_safe(path: str) -> bool:
+    segments = path.split("/")
+    if not path or len(path.encode()) > _MAX_PATH_BYTES or len(segments) > _MAX_PATH_SEGMENTS:
+        return False
+    if not path.isprintable() or any(character in path for character in '\\:*?"<>|'):
+        return False
+    return all(
+        segment not in {"", ".", ".."} and segment.split(".")[0].casefold() not in _WINDOWS_DEVICES
+        for segment in segments
+    )

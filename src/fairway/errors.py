@@ -1,0 +1,625 @@
+"""The whole error tree: what can go wrong, its stable code, HTTP status and exit code.
+
+```
+FairwayError
++ SettingsError            settings_invalid     a bad or unknown setting
+|  + UsageError            usage                arguments that do not fit together
++ MissingExtra             extra_missing        an optional package is not installed
++ BundleError
+|  + NameInvalid           name_invalid         a model, alias or file name outside the grammar
+|  + ArtifactCorrupt       artifact_corrupt     unreadable model file or bundle
+|  + ArtifactEmpty         artifact_empty       a file of zero bytes
+|  + ArtifactDigest        artifact_digest      bytes that differ from the manifest
+|  + ArtifactPath          artifact_path        a member name that leaves the bundle
+|  + ArtifactImport        artifact_import      the model needs a module that is not there
+|  + BundleTooNew          bundle_too_new       written by a newer fairway
+|  + UntrustedBundle       bundle_untrusted     packed by somebody this registry does not trust
+|  + UnknownFlavor         flavor_unknown       no flavor matches the model
+|  + ExampleInvalid        example_invalid      a signature cannot be learnt from this table
+|  + PackedModelDiffers    packed_model_differs the packed copy answers otherwise (a proof said no)
++ RegistryError
+|  + RegistryInvalid       registry_invalid     the registry file is not a registry
+|  + SchemaNewer           schema_newer         the registry was written by a newer fairway
+|  + StoreUnavailable      registry_unavailable the registry cannot be reached
+|  + RegistryBusy          registry_busy        another process holds the registry too long
+|  + StorageFull           storage_full         no space left for a write
+|  + ModelNotFound         model_not_found
+|  + VersionNotFound       version_not_found
+|  + AliasNotFound         alias_not_found
+|  + VersionExists         version_exists
+|  + NothingToRollBack     nothing_to_roll_back the alias has no earlier target
++ RequestError             a request that cannot be answered as it stands (4xx)
+|  + MalformedRequest      body_empty, json_invalid, json_nonfinite, json_too_deep, json_number_range,
+|  |                       json_duplicate_key, encoding_invalid, path_invalid, query_invalid
+|  + BodyShape             body_shape           valid JSON that is no form of a request
+|  + SignatureMismatch     signature_mismatch   rows that do not fit; every fault is listed
+|  + UnsupportedMediaType  media_type
+|  + UnsupportedEncoding   content_encoding
+|  + BodyTooLarge          body_too_large
+|  + TooManyRows           too_many_rows
+|  + NotFound              not_found
+|  + MethodNotAllowed      method_not_allowed
+|  + HostNotAllowed        host_not_allowed
++ PredictionError          an honest 5xx
+|  + ModelFailed           model_error          the model raised on valid input
+|  + ModelContract         model_contract       the model answered with the wrong number of rows or outputs
+|  + ModelNotReady         model_not_ready
+|  + Overloaded            overloaded
+|  + PredictionTimeout     predict_timeout
++ InternalError            internal_error       a fault of fairway itself
++ PortInUse                port_in_use
++ RemoteError              raised by the client; holds the problem document that it received
+```
+
+Every class states its code, title, status and exit code once; a constructor takes the facts and writes the
+sentence. A fault is one field of one row; its code is one of `FAULT_CODES`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_INTERRUPTED = 130
+
+FAULT_CODES: dict[str, str] = {
+    "feature_missing": "A required input is absent.",
+    "feature_unknown": "The signature has no input of this name.",
+    "value_type": "The value is of another kind than the input.",
+    "value_missing": "The value is null and the input takes no missing values.",
+    "value_format": "A text that should be a date and time is not one.",
+    "value_too_long": "A text is longer than the limit.",
+    "number_range": "The number cannot be held exactly.",
+    "row_length": "An array row has another number of values than the signature has inputs.",
+    "category_unknown": "The category was not seen when the signature was learnt.",
+    "out_of_range": "The number lies outside the range seen when the signature was learnt.",
+    "json_nonfinite": "NaN and Infinity are not JSON.",
+    "json_duplicate_key": "A key stands twice in one object.",
+    "encoding_invalid": "The text holds half of a surrogate pair.",
+    "json_number_range": "An integer has more digits than can be read.",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong at one place of a request.
+
+    Attributes:
+        pointer: RFC 6901 pointer into the body as it was sent, such as `/records/3/age`.
+        code: One of `FAULT_CODES`.
+        message: A sentence that says what came and what was expected. Never holds another row's value.
+        expected: The kind that the signature asks for, or the empty string.
+        got: The kind that came, or the empty string.
+    """
+
+    pointer: str
+    code: str
+    message: str
+    expected: str = ""
+    got: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the fault as the object that stands in `errors[]` of a problem document."""
+        document = {"pointer": self.pointer, "code": self.code, "message": self.message}
+        if self.expected:
+            document["expected"] = self.expected
+        if self.got:
+            document["got"] = self.got
+        return document
+
+
+class FairwayError(Exception):
+    """Base of every error that fairway raises on purpose.
+
+    Attributes:
+        code: Stable, documented code.
+        title: What the code means in a few words; the same for every instance.
+        status: HTTP status on the native routes.
+        exit_code: Exit code of the command line.
+        detail: What happened: the thing, the value, the place.
+        hint: What to do next, or the empty string.
+        faults: Every fault of a request; empty for other errors.
+        example: A corrected request body (JSON-serialisable), or None.
+    """
+
+    code: ClassVar[str] = "failed"
+    title: ClassVar[str] = "The operation failed"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __init__(self, detail: str, *, hint: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+        self.faults: Sequence[Fault] = ()
+        self.example: Any = None
+        self.headers: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class SettingsError(FairwayError):
+    """A setting is unknown or has a value that cannot be used."""
+
+    code = "settings_invalid"
+    title = "A setting is not valid"
+    exit_code = EXIT_USAGE
+
+
+class UsageError(FairwayError):
+    """The arguments of a call or command do not fit together."""
+
+    code = "usage"
+    title = "The arguments do not fit"
+    status = 422
+    exit_code = EXIT_USAGE
+
+
+class MissingExtra(FairwayError):
+    """A package that this operation needs is not installed."""
+
+    code = "extra_missing"
+    title = "An optional package is not installed"
+    exit_code = EXIT_USAGE
+
+    def __init__(self, package: str, extra: str, *, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            hint=f"pip install 'fairway[{extra}]'",
+        )
+        self.package = package
+        self.extra = extra
+
+
+class BundleError(FairwayError):
+    """A model file or bundle cannot be packed, opened or loaded."""
+
+    code = "bundle_invalid"
+    title = "The bundle is not valid"
+    status = 422
+
+
+class NameInvalid(BundleError):
+    """A name is outside the grammar of names."""
+
+    code = "name_invalid"
+    title = "The name is not valid"
+    exit_code = EXIT_USAGE
+
+    def __init__(self, kind: str, name: str) -> None:
+        shown = name if len(name) <= 80 else name[:77] + "..."  # noqa: PLR2004 - one line of a terminal
+        super().__init__(
+            f"{shown!a} is not a valid {kind} name",
+            hint="use 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit",
+        )
+
+
+class ArtifactCorrupt(BundleError):
+    """A file cannot be read as what it claims to be."""
+
+    code = "artifact_corrupt"
+    title = "The file cannot be read"
+
+
+class ArtifactEmpty(BundleError):
+    """A file holds no bytes."""
+
+    code = "artifact_empty"
+    title = "The file is empty"
+
+
+class ArtifactDigest(BundleError):
+    """Bytes differ from the hash that the manifest records."""
+
+    code = "artifact_digest"
+    title = "The file is not the one that was packed"
+
+
+class ArtifactPath(BundleError):
+    """A member of a bundle has a name that could lead outside of it."""
+
+    code = "artifact_path"
+    title = "A file name in the bundle is not allowed"
+
+
+class ArtifactImport(BundleError):
+    """Loading the model needs a module that cannot be imported."""
+
+    code = "artifact_import"
+    title = "The model needs a module that is not there"
+
+
+class BundleTooNew(BundleError):
+    """The bundle's format number is higher than this release reads."""
+
+    code = "bundle_too_new"
+    title = "The bundle was written by a newer fairway"
+
+
+class UntrustedBundle(BundleError):
+    """The bundle was packed elsewhere and nothing vouches for it."""
+
+    code = "bundle_untrusted"
+    title = "The bundle is not trusted here"
+    status = 403
+
+
+class UnknownFlavor(BundleError):
+    """No flavor matches the model."""
+
+    code = "flavor_unknown"
+    title = "No flavor matches the model"
+
+
+class ExampleInvalid(BundleError):
+    """A signature cannot be learnt from the example table."""
+
+    code = "example_invalid"
+    title = "The example table cannot be used"
+
+
+class PackedModelDiffers(BundleError):
+    """The packed copy does not answer the golden examples as the original did."""
+
+    code = "packed_model_differs"
+    title = "The packed model differs from the original"
+    exit_code = EXIT_REFUSED
+
+
+class RegistryError(FairwayError):
+    """The registry cannot do what was asked."""
+
+    code = "registry_failed"
+    title = "The registry failed"
+
+
+class RegistryInvalid(RegistryError):
+    """The registry's file is something else; it is left untouched."""
+
+    code = "registry_invalid"
+    title = "This is not a registry"
+
+
+class SchemaNewer(RegistryError):
+    """A newer fairway has migrated this registry."""
+
+    code = "schema_newer"
+    title = "The registry was written by a newer fairway"
+
+
+class StoreUnavailable(RegistryError):
+    """The registry's database or artifact store does not answer."""
+
+    code = "registry_unavailable"
+    title = "The registry cannot be reached"
+    status = 503
+
+
+class RegistryBusy(StoreUnavailable):
+    """Another process held the registry's write lock for too long."""
+
+    code = "registry_busy"
+    title = "The registry is busy"
+
+
+class StorageFull(RegistryError):
+    """There is no space left; nothing was registered."""
+
+    code = "storage_full"
+    title = "No space is left"
+    status = 507
+
+
+class ModelNotFound(RegistryError):
+    """No model has this name."""
+
+    code = "model_not_found"
+    title = "There is no such model"
+    status = 404
+
+    def __init__(self, name: str, *, hint: str = "") -> None:
+        super().__init__(f"there is no model {name!r}", hint=hint)
+        self.name = name
+
+
+class VersionNotFound(RegistryError):
+    """The model has no version of this number."""
+
+    code = "version_not_found"
+    title = "There is no such version"
+    status = 404
+
+    def __init__(self, model: str, version: int, *, hint: str = "") -> None:
+        super().__init__(f"there is no version {model}:{version}", hint=hint)
+
+
+class AliasNotFound(RegistryError):
+    """The model has no alias of this name."""
+
+    code = "alias_not_found"
+    title = "There is no such alias"
+    status = 404
+
+    def __init__(self, model: str, alias: str, *, hint: str = "") -> None:
+        super().__init__(f"there is no alias {model}@{alias}", hint=hint)
+
+
+class VersionExists(RegistryError):
+    """A version of this number is there already; versions never change."""
+
+    code = "version_exists"
+    title = "The version exists"
+    status = 409
+
+
+class NothingToRollBack(RegistryError):
+    """The alias has no earlier target."""
+
+    code = "nothing_to_roll_back"
+    title = "There is nothing to roll back to"
+    status = 409
+
+    def __init__(self, model: str, alias: str) -> None:
+        super().__init__(
+            f"{model}@{alias} has no earlier target to go back to",
+            hint=f"see what happened with: fairway show {model} --history",
+        )
+
+
+class RequestError(FairwayError):
+    """A request cannot be answered as it stands."""
+
+    code = "request_invalid"
+    title = "The request is not valid"
+    status = 400
+
+
+class MalformedRequest(RequestError):
+    """The bytes of a request are not what they must be; *code* says in which way."""
+
+    TITLES: ClassVar[dict[str, str]] = {
+        "body_empty": "The body is empty",
+        "json_invalid": "The body is not valid JSON",
+        "json_nonfinite": "NaN and Infinity are not JSON",
+        "json_too_deep": "The JSON is nested too deeply",
+        "json_number_range": "A number has too many digits",
+        "json_duplicate_key": "A key stands twice in one object",
+        "encoding_invalid": "The text is not valid UTF-8",
+        "path_invalid": "The path is not valid",
+        "query_invalid": "A query parameter is not valid",
+    }
+
+    def __init__(self, code: str, detail: str, *, hint: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail, hint=hint)
+        self.code = code  # type: ignore[misc]  # one class carries a family of codes
+        self.title = self.TITLES[code]  # type: ignore[misc]
+        self.faults = faults
+
+
+class BodyShape(RequestError):
+    """The body is JSON but none of the forms that a request may have."""
+
+    code = "body_shape"
+    title = "The body has none of the known forms"
+    status = 422
+
+    def __init__(self, detail: str, *, pointer: str = "", hint: str = "", example: Any = None) -> None:
+        super().__init__(detail, hint=hint)
+        self.faults = (Fault(pointer, "body_shape", detail),)
+        self.example = example
+
+
+class SignatureMismatch(RequestError):
+    """Rows do not fit the model's signature; every fault of every row is listed.
+
+    Attributes:
+        total: Number of faults found; `faults` may hold fewer.
+    """
+
+    code = "signature_mismatch"
+    title = "The request does not fit the model's signature"
+    status = 422
+
+    def __init__(
+        self, faults: Sequence[Fault], *, total: int | None = None, hint: str = "", example: Any = None
+    ) -> None:
+        self.total = len(faults) if total is None else total
+        first = faults[0]
+        more = f" (and {self.total - 1} more)" if self.total > 1 else ""
+        place = f" - at {first.pointer}" if first.pointer else ""
+        super().__init__(f"{first.message}{place}{more}", hint=hint)
+        self.faults = faults
+        self.example = example
+
+
+class UnsupportedMediaType(RequestError):
+    """The content type is none that this route reads."""
+
+    code = "media_type"
+    title = "The content type is not supported"
+    status = 415
+
+
+class UnsupportedEncoding(RequestError):
+    """The content encoding is none that this route reads."""
+
+    code = "content_encoding"
+    title = "The content encoding is not supported"
+    status = 415
+
+
+class BodyTooLarge(RequestError):
+    """The body has more bytes than the limit."""
+
+    code = "body_too_large"
+    title = "The body is too large"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the body is larger than the limit of {limit} bytes",
+            hint="send fewer rows per call, or raise limits.max_body_bytes",
+        )
+
+
+class TooManyRows(RequestError):
+    """The body holds more rows than the limit."""
+
+    code = "too_many_rows"
+    title = "The body holds too many rows"
+    status = 413
+
+    def __init__(self, rows: int, limit: int) -> None:
+        super().__init__(
+            f"the body holds {rows} rows; the limit is {limit}",
+            hint="send fewer rows per call, or raise limits.max_rows",
+        )
+
+
+class NotFound(RequestError):
+    """There is nothing at this path."""
+
+    code = "not_found"
+    title = "There is nothing here"
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The path is right, the method is not."""
+
+    code = "method_not_allowed"
+    title = "The method is not allowed here"
+    status = 405
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        names = ", ".join(allowed)
+        super().__init__(f"{method} is not allowed here", hint=f"use {names}")
+        self.headers = {"allow": names}
+
+
+class HostNotAllowed(RequestError):
+    """The Host header names a host that this server does not answer for."""
+
+    code = "host_not_allowed"
+    title = "This server does not answer for that host"
+    status = 421
+
+
+class PredictionError(FairwayError):
+    """A valid request could not be answered."""
+
+    code = "prediction_failed"
+    title = "The prediction failed"
+
+
+class ModelFailed(PredictionError):
+    """The model itself raised on valid input. The cause is logged, never sent."""
+
+    code = "model_error"
+    title = "The model raised an error"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            f"{reference} raised an error on this input",
+            hint="the server's log holds the cause under this request id",
+        )
+
+
+class ModelContract(PredictionError):
+    """The model answered with the wrong number of rows or outputs."""
+
+    code = "model_contract"
+    title = "The model broke its contract"
+
+
+class ModelNotReady(PredictionError):
+    """The model is known but does not serve yet, or not any more."""
+
+    code = "model_not_ready"
+    title = "The model is not ready"
+    status = 503
+
+
+class Overloaded(PredictionError):
+    """More calls wait than the limit allows."""
+
+    code = "overloaded"
+    title = "The server is overloaded"
+    status = 503
+
+
+class PredictionTimeout(PredictionError):
+    """The model did not answer within the limit."""
+
+    code = "predict_timeout"
+    title = "The model took too long"
+    status = 504
+
+
+class InternalError(FairwayError):
+    """fairway itself failed; the log holds the cause under the request id."""
+
+    code = "internal_error"
+    title = "An internal error occurred"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server failed to answer this request", hint="the server's log holds the cause under this id"
+        )
+
+
+class PortInUse(FairwayError):
+    """Another process listens on the address."""
+
+    code = "port_in_use"
+    title = "The port is in use"
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"port {port} on {host} is in use by another process",
+            hint=f"choose another one: --port {port + 1}",
+        )
+
+
+class RemoteError(FairwayError):
+    """A server refused or failed a call of the client.
+
+    Attributes:
+        problem: The problem document (RFC 9457) that the server sent.
+        status_code: HTTP status of the reply.
+    """
+
+    code = "remote_error"
+    title = "The server refused the call"
+
+    def __init__(self, problem: dict[str, Any], status_code: int) -> None:
+        super().__init__(str(problem.get("detail", "the server gave no reason")), hint=str(problem.get("hint", "")))
+        self.problem = problem
+        self.status_code = status_code
+        self.faults = tuple(
+            Fault(
+                pointer=str(fault.get("pointer", "")),
+                code=str(fault.get("code", "")),
+                message=str(fault.get("message", "")),
+                expected=str(fault.get("expected", "")),
+                got=str(fault.get("got", "")),
+            )
+            for fault in problem.get("errors", ())
+        )
+
+
+def error_codes() -> dict[str, str]:
+    """Return every stable top-level code with its title, sorted by code."""
+    found: dict[str, str] = dict(MalformedRequest.TITLES)
+    waiting: list[type[FairwayError]] = [FairwayError]
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if "code" in vars(kind) and kind is not FairwayError:
+            found[kind.code] = kind.title
+    return dict(sorted(found.items()))

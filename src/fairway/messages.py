@@ -1,0 +1,200 @@
+"""What travels between the layers: a call, what it targets, its rows as columns, a prediction, a reply.
+
+These types know no socket, no framework and no model. They are plain slotted classes because one of each is
+made for every call.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Row = Sequence[Any]
+"""Values of one row in signature order; a missing value is None."""
+
+
+class Call:
+    """One request as it arrived: method, path, query, headers and the whole body.
+
+    Attributes:
+        method: Upper case HTTP method.
+        path: Decoded path.
+        query: Raw query string without the question mark.
+        header: Function that returns a header by its lower-case name, or the empty string.
+        body: The bytes of the body.
+        started: `time.perf_counter()` when the request was complete.
+    """
+
+    __slots__ = ("body", "header", "method", "path", "query", "started")
+
+    def __init__(
+        self, method: str, path: str, query: str, header: Callable[[str], str], body: bytes
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.header = header
+        self.body = body
+        self.started = time.perf_counter()
+
+
+class Target:
+    """What a call asks for, read from its route and headers; the body is untouched.
+
+    Attributes:
+        id: Prediction id (UUIDv7) of the call. Row n of the call is `<id>.<n>`.
+        reference: Model reference as written in the path, or the empty string for the default model.
+        include: What the caller wants beside the outputs: any of `probabilities`, `flags`.
+        call: The call itself.
+        form: How the body was written (set by the protocol when it reads the body, used when it encodes).
+    """
+
+    __slots__ = ("call", "form", "id", "include", "reference")
+
+    def __init__(self, call: Call, reference: str, include: frozenset[str] = frozenset()) -> None:
+        self.id = new_id()
+        self.call = call
+        self.reference = reference
+        self.include = include
+        self.form: Any = None
+
+
+class Columns:
+    """Rows that passed the signature, readable as rows, columns, a matrix or records.
+
+    The values are exactly those that the caller sent after value-preserving coercion: float, int, bool, str,
+    `datetime`, list, or None where missing.
+
+    Args:
+        names: Input names in signature order.
+        rows: One sequence of values per row, in the order of *names*.
+        flags: Per row, the faults that were let through by policy (`category_unknown`, `out_of_range`) as
+            `{input name: fault code}`; None when no row has any.
+    """
+
+    __slots__ = ("flags", "names", "rows")
+
+    def __init__(
+        self, names: Sequence[str], rows: Sequence[Row], flags: Sequence[Mapping[str, str]] | None = None
+    ) -> None:
+        self.names = names
+        self.rows = rows
+        self.flags = flags
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, index: int) -> list[Any]:
+        """Return the values of one input, by its place in the signature."""
+        return [row[index] for row in self.rows]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the values of every input by name, in signature order."""
+        if not self.rows:
+            return {name: [] for name in self.names}
+        return dict(zip(self.names, map(list, zip(*self.rows, strict=True)), strict=True))
+
+    def matrix(self) -> NDArray[np.float64]:
+        """Return the rows as a float64 matrix (rows x inputs); a missing value is NaN."""
+        import numpy as np
+
+        return np.array(self.rows, dtype=np.float64).reshape(len(self.rows), -1)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the rows as one dict per row."""
+        names = self.names
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
+
+
+class Outputs:
+    """What a model answered, as plain Python values.
+
+    Attributes:
+        values: One list per named output, each with one value per row.
+        probabilities: Per row, one float per class in the order of the signature's classes; None when the
+            model has none or they were not asked for.
+    """
+
+    __slots__ = ("probabilities", "values")
+
+    def __init__(
+        self, values: dict[str, list[Any]], probabilities: list[list[float]] | None = None
+    ) -> None:
+        self.values = values
+        self.probabilities = probabilities
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+
+class Timing:
+    """Seconds that a call spent in each stage."""
+
+    __slots__ = ("encode", "predict", "queue", "read", "started")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.read = self.queue = self.predict = self.encode = 0.0
+
+
+class Prediction:
+    """The answer to one call, before a protocol writes it down.
+
+    Attributes:
+        id: Prediction id of the call.
+        model: Name of the model that answered.
+        version: Its version number; 0 for a bundle file that no registry has numbered.
+        outputs: The model's outputs.
+        columns: The rows that were read.
+        timing: Where the time went.
+    """
+
+    __slots__ = ("columns", "id", "model", "outputs", "timing", "version")
+
+    def __init__(
+        self, id: str, model: str, version: int, columns: Columns, outputs: Outputs, timing: Timing
+    ) -> None:
+        self.id = id
+        self.model = model
+        self.version = version
+        self.columns = columns
+        self.outputs = outputs
+        self.timing = timing
+
+
+class Reply:
+    """One response: status, headers (lower-case names) and the whole body."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+_id_lock = threading.Lock()
+_id_last = 0
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 (RFC 9562 section 5.7) that sorts after every earlier one of this process.
+
+    The 12 bits after the millisecond count up within it, so that ids made in one millisecond, or after the
+    clock was set back, still sort in the order in which they were made.
+    """
+    global _id_last  # noqa: PLW0603 - the one counter of the process
+    now = time.time_ns() // 1_000_000 << 12
+    with _id_lock:
+        _id_last = stamp = now if now > _id_last else _id_last + 1
+    high = (stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF
+    low = 0x8000000000000000 | int.from_bytes(os.urandom(8)) >> 2
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

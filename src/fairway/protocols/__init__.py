@@ -1,0 +1,1 @@
+"""Wire dialects: bytes to messages and back. No sockets, no engine."""

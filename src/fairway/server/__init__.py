@@ -1,0 +1,1 @@
+"""HTTP: routes, problems, health, metrics and pages around the engine."""
