@@ -1,0 +1,1 @@
+"""fairway: from a trained model to a served, documented, versioned prediction."""

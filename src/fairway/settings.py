@@ -1,0 +1,470 @@
+"""Every setting of fairway: one frozen tree, read once, and the only reader of the environment.
+
+```
+Settings
++ home                  folder of the registry
++ server                host  port  allowed_hosts
++ limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  predict_timeout_s
++ log                   access  inputs  level
+```
+
+A value comes from the first of: command-line flag, environment variable `FAIRWAY_SECTION_FIELD`, the nearest
+`fairway.toml` upward from the working directory, default. A name that is unknown in any of them is an error.
+Functions elsewhere receive the values that they need, never the tree.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from fairway.errors import SettingsError
+
+FILE_NAME = "fairway.toml"
+HOME_FOLDER = ".fairway"
+
+Origins: TypeAlias = Mapping[str, str]
+"""Where the value of each setting came from, by dotted key such as `server.port`."""
+
+# Variables that tests and examples own; every other FAIRWAY_* name must be a setting.
+_FOREIGN_VARIABLES = re.compile(r"FAIRWAY_DATA|FAIRWAY_TEST_.*")
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the server listens and whom it answers."""
+
+    host: str = _setting("127.0.0.1", "Address to listen on; `0.0.0.0` accepts calls from other machines.")
+    port: int = _setting(
+        5000, "TCP port to listen on; 0 lets the system choose one.", minimum=0, maximum=65535
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        "Names that the Host header may hold, beside loopback names and `server.host`; `*` allows any.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsSettings:
+    """How much one call may ask for."""
+
+    max_body_bytes: int = _setting(10 * 2**20, "Largest request body in bytes.", minimum=1, maximum=2**40)
+    max_rows: int = _setting(10_000, "Most rows in one call.", minimum=1, maximum=2**31)
+    max_json_depth: int = _setting(32, "Deepest nesting of a JSON body.", minimum=1, maximum=500)
+    max_text_chars: int = _setting(
+        1_000_000, "Longest text in one value, in characters.", minimum=1, maximum=2**31
+    )
+    predict_timeout_s: float = _setting(
+        60.0,
+        "Seconds after which a call that is still being predicted is given up.",
+        minimum=0.001,
+        maximum=86_400,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What the server writes to its log."""
+
+    access: bool = _setting(default=True, doc="Write one line per call.")
+    inputs: bool = _setting(default=False, doc="Include the input values in the line of a call.")
+    level: str = _setting(
+        "info", "Least important events that are written.", choices=("debug", "info", "warning", "error")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole tree."""
+
+    home: Path = _setting(
+        MISSING,
+        "Folder of the registry. Default: the nearest `.fairway` folder upward from the working directory, "
+        "else the user's data folder.",
+    )
+    server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitsSettings = field(default_factory=LimitsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+_SECTIONS: dict[str, type[Any]] = {"server": ServerSettings, "limits": LimitsSettings, "log": LogSettings}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingDescription:
+    """One setting as documentation and `fairway settings` show it.
+
+    Attributes:
+        key: Dotted key, as in `fairway.toml`: `server.port`.
+        variable: Environment variable that sets it: `FAIRWAY_SERVER_PORT`.
+        kind: What the value must be, in words: `an integer from 0 to 65535`.
+        default: Default as text; empty when there is none to show.
+        doc: What the setting decides.
+        value: Value in force as text, or the default when no tree was given.
+        origin: Where the value came from, or `default`.
+    """
+
+    key: str
+    variable: str
+    kind: str
+    default: str
+    doc: str
+    value: str
+    origin: str
+
+
+def load_settings(
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    cwd: Path | None = None,
+) -> tuple[Settings, Origins]:
+    """Read the settings from every source, once.
+
+    Args:
+        flags: Values of command-line flags by dotted key (`{"server.port": "8000"}`), as text or already
+            converted. A None is a flag that was not given.
+        environ: Environment variables.
+        cwd: Working directory; where the search for `fairway.toml` and `.fairway` begins.
+
+    Returns:
+        The tree, and for every key where its value came from: `flag --port`, `FAIRWAY_SERVER_PORT`,
+        `/project/fairway.toml line 3` or `default`.
+
+    Raises:
+        SettingsError: A name is unknown, or a value has another type or lies out of range.
+
+    Example:
+        >>> settings, origins = load_settings(flags={"server.port": "8000"}, environ={})
+        >>> settings.server.port, origins["server.port"]
+        (8000, 'flag --port')
+    """
+    folder = Path.cwd() if cwd is None else cwd
+    known = dict(_all_fields())
+    found: dict[str, _Given] = {}
+    sources = (_from_file(folder, known), _from_environment(environ, known), _from_flags(flags or {}, known))
+    for source in sources:
+        found.update(source)
+    values: dict[str, Any] = {key: _convert(key, known[key], given, folder) for key, given in found.items()}
+    origins = {key: found[key].origin if key in found else "default" for key in known}
+    if "home" not in values:
+        values["home"] = _default_home(folder, environ)
+    sections = {name: kind(**_section_values(values, name)) for name, kind in _SECTIONS.items()}
+    return Settings(home=values["home"], **sections), origins
+
+
+def describe_settings(
+    settings: Settings | None = None, origins: Origins | None = None
+) -> list[SettingDescription]:
+    """Describe every setting, in the order of the tree, with its value in *settings* if that is given."""
+    shown = []
+    for key, item in _all_fields():
+        default = "" if item.default is MISSING else _as_text(item.default)
+        value = default if settings is None else _as_text(_value_of(settings, key))
+        shown.append(
+            SettingDescription(
+                key=key,
+                variable=_variable(key),
+                kind=_kind(item),
+                default=default,
+                doc=item.metadata["doc"],
+                value=value,
+                origin=(origins or {}).get(key, "default"),
+            )
+        )
+    return shown
+
+
+def render_reference() -> str:
+    """Return the text of `docs/reference/settings.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from `fairway/settings.py`. `fairway settings` prints every value and where it came from.",
+        "",
+        "A value comes from the first of: command-line flag, environment variable, the nearest `fairway.toml`",
+        "upward from the working directory, default. Unknown names are errors.",
+    ]
+    section = None
+    for entry in describe_settings():
+        head = entry.key.rpartition(".")[0]
+        if head != section:
+            section = head
+            title = f"`[{head}]`: {_SECTIONS[head].__doc__}" if head else "Top level"
+            lines += [
+                "",
+                f"## {title}",
+                "",
+                "| key | variable | value | default | meaning |",
+                "|---|---|---|---|---|",
+            ]
+        default = f"`{entry.default}`" if entry.default else ""
+        lines.append(f"| `{entry.key}` | `{entry.variable}` | {entry.kind} | {default} | {entry.doc} |")
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A raw value, where it came from, and the folder that a relative path in it starts from."""
+
+    raw: Any
+    origin: str
+    folder: Path | None = None
+
+
+def _all_fields() -> Iterator[tuple[str, Field[Any]]]:
+    for item in fields(Settings):
+        if item.name not in _SECTIONS:
+            yield item.name, item
+        for inner in fields(_SECTIONS[item.name]) if item.name in _SECTIONS else ():
+            yield f"{item.name}.{inner.name}", inner
+
+
+def _variable(key: str) -> str:
+    return "FAIRWAY_" + key.replace(".", "_").upper()
+
+
+def _section_values(values: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {key.partition(".")[2]: value for key, value in values.items() if key.startswith(section + ".")}
+
+
+def _value_of(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+# --- sources
+
+
+def _from_flags(flags: Mapping[str, Any], known: Mapping[str, Field[Any]]) -> dict[str, _Given]:
+    found = {}
+    for key, raw in flags.items():
+        if key not in known:
+            _refuse_unknown(key, "a flag", known)
+        if raw is not None:
+            found[key] = _Given(raw, f"flag --{key.rpartition('.')[2].replace('_', '-')}")
+    return found
+
+
+def _from_environment(environ: Mapping[str, str], known: Mapping[str, Field[Any]]) -> dict[str, _Given]:
+    keys = {_variable(key): key for key in known}
+    found = {}
+    for name, raw in environ.items():
+        if name in keys:
+            found[keys[name]] = _Given(raw, name)
+        elif name.startswith("FAIRWAY_") and not _FOREIGN_VARIABLES.fullmatch(name):
+            _refuse_unknown(name, "the environment", keys)
+    return found
+
+
+def _from_file(folder: Path, known: Mapping[str, Field[Any]]) -> dict[str, _Given]:
+    path = _upward(folder, FILE_NAME, Path.is_file)
+    if path is None:
+        return {}
+    import tomllib
+
+    try:
+        text = path.read_bytes().decode()
+        tree = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{path} cannot be read as TOML: {error}"
+        raise SettingsError(message, hint="see the settings with: fairway settings --help") from error
+    found = {}
+    for key, raw in _leaves(tree):
+        if key not in known:
+            _refuse_unknown(key, str(path), known)
+        found[key] = _Given(raw, f"{path} {_place(text, key)}", path.parent)
+    return found
+
+
+def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if name in _SECTIONS and isinstance(value, dict):
+            yield from ((f"{name}.{inner}", raw) for inner, raw in value.items())
+        else:
+            yield name, value
+
+
+def _place(text: str, key: str) -> str:
+    """Say where *key* stands in a TOML text: its line, or its section when it is written in another way."""
+    section, _, name = key.rpartition(".")
+    wanted = {(section, name), ("", key)}
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            current = header[1]
+        elif (assigned := re.match(r"\s*([\w.\-]+)\s*=", line)) and (current, assigned[1]) in wanted:
+            return f"line {number}"
+    return f"section [{section}]" if section else "top level"
+
+
+def _upward(folder: Path, name: str, test: Callable[[Path], bool]) -> Path | None:
+    start = folder.absolute()
+    return next((place / name for place in (start, *start.parents) if test(place / name)), None)
+
+
+def _default_home(folder: Path, environ: Mapping[str, str]) -> Path:
+    nearest = _upward(folder, HOME_FOLDER, Path.is_dir)
+    if nearest is not None:
+        return nearest
+    user = environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~")  # noqa: PTH111 - never raises
+    if sys.platform == "darwin":
+        return Path(user, "Library", "Application Support", "fairway")
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or Path(user, "AppData", "Local"), "fairway")
+    data = environ.get("XDG_DATA_HOME", "")
+    # The XDG base directory specification: a relative path is to be ignored.
+    return Path(data if data.startswith("/") else Path(user, ".local", "share"), "fairway")
+
+
+# --- values
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+def _convert(key: str, item: Field[Any], given: _Given, cwd: Path) -> Any:
+    read = _READERS[str(item.type)]
+    try:
+        value = read(given.raw)
+    except ValueError:
+        _refuse_value(key, item, given)
+    if isinstance(value, Path):
+        return _absolute(value, given.folder or cwd)
+    low, high, choices = (item.metadata[name] for name in ("minimum", "maximum", "choices"))
+    if (low is not None and value < low) or (high is not None and value > high):
+        _refuse_value(key, item, given)
+    if choices and value not in choices:
+        _refuse_value(key, item, given)
+    return value
+
+
+def _absolute(path: Path, folder: Path) -> Path:
+    try:
+        return (folder.absolute() / path.expanduser()).absolute()
+    except RuntimeError as error:  # "~somebody" who is not a user of this machine
+        message = f"home is {str(path)!r}, whose user folder cannot be found"
+        raise SettingsError(message, hint="use an absolute path") from error
+
+
+def _read_text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip() or not raw.isprintable():
+        raise ValueError
+    return raw.strip()
+
+
+def _read_integer(raw: Any) -> int:
+    if isinstance(raw, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", raw):
+        return int(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    raise ValueError
+
+
+def _read_number(raw: Any) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        raise ValueError  # noqa: TRY004 - the caller turns it into a SettingsError
+    value = float(raw)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _read_boolean(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    word = raw.strip().lower() if isinstance(raw, str) else ""
+    if word not in _TRUE | _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _read_names(raw: Any) -> tuple[str, ...]:
+    if isinstance(raw, str):
+        return tuple(_read_text(part) for part in raw.split(",") if part.strip())
+    if isinstance(raw, list | tuple):
+        return tuple(map(_read_text, raw))
+    raise ValueError
+
+
+def _read_path(raw: Any) -> Path:
+    if isinstance(raw, Path):
+        return raw
+    if not isinstance(raw, str) or not raw or "\0" in raw:
+        raise ValueError
+    return Path(raw)
+
+
+# Keyed by the annotation of the field, which is a text under `from __future__ import annotations`.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "str": _read_text,
+    "int": _read_integer,
+    "float": _read_number,
+    "bool": _read_boolean,
+    "tuple[str, ...]": _read_names,
+    "Path": _read_path,
+}
+_KINDS = {
+    "str": "a text",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple[str, ...]": "a list of texts (comma-separated in a variable)",
+    "Path": "a path",
+}
+
+
+def _kind(item: Field[Any]) -> str:
+    low, high, choices = (item.metadata[name] for name in ("minimum", "maximum", "choices"))
+    if choices:
+        return f"one of {', '.join(choices)}"
+    span = f" from {low} to {high}" if low is not None else ""
+    return _KINDS[str(item.type)] + span
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _refuse_value(key: str, item: Field[Any], given: _Given) -> NoReturn:
+    shown = given.raw if isinstance(given.raw, str) else _as_text(given.raw)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    raise SettingsError(
+        f"{key} must be {_kind(item)}, not {shown!a} (from {given.origin})",
+        hint="see every setting and where it comes from with: fairway settings",
+    ) from None
+
+
+def _refuse_unknown(name: str, place: str, known: Mapping[str, object]) -> NoReturn:
+    from difflib import get_close_matches
+
+    shown = name if len(name) <= 80 else name[:77] + "..."
+    close = get_close_matches(name, known, n=1)
+    # A field without its section ("port") or in the wrong one ("log.port") is the most common slip.
+    separator = "_" if name.startswith("FAIRWAY_") else "."
+    last = name.removeprefix("FAIRWAY_").rpartition(".")[2]
+    close = close or [other for other in known if other.endswith(separator + last)]
+    hint = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(known)}"
+    raise SettingsError(f"there is no setting {shown!a} (from {place})", hint=hint)
