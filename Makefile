@@ -1,0 +1,93 @@
+# The front door. `make` alone lists what there is; every target makes its own environment first.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+BIN := $(VENV)/bin
+PIP := -m pip --disable-pip-version-check install --quiet
+COMPILE := -m uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
+PYTHONPATHS := src tests benchmarks examples
+
+# Arguments handed on: `make test ARGS="-k layers -x"`, `make bench ARGS="--quick"`.
+ARGS ?=
+
+##@ Everyday
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: install
+install: $(VENV)/.installed ## make .venv from requirements/dev.lock (every other target does it, too)
+
+.PHONY: demo
+demo: install ## train, pack and serve iris; prints a curl that answers (ONCE=1 ends after the check)
+	@$(BIN)/fairway demo $(if $(ONCE),--once) $(ARGS)
+
+.PHONY: fmt
+fmt: install ## format the code and repair what ruff can
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: lint
+lint: install ## ruff, formatting, spelling
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell $$(git ls-files)
+
+.PHONY: types
+types: install ## mypy, strict
+	@$(BIN)/mypy
+
+.PHONY: test
+test: install ## every test; one that needs a missing service skips and says why
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: lint types test ## lint + types + test: what a change has to pass
+
+##@ Now and then
+
+.PHONY: docs
+docs: install ## write the generated pages of docs/reference
+	@$(BIN)/python docs/generate.py
+
+.PHONY: bench
+bench: $(BENCH_VENV)/.installed ## measure fairway beside Flask and FastAPI (needs wrk); writes the table in the docs
+	@$(BENCH_VENV)/bin/python benchmarks/bench_serving.py $(ARGS)
+
+.PHONY: lock
+lock: install ## resolve the newest versions into requirements/*.lock
+	@$(BIN)/python $(PIP) 'uv>=0.9'
+	@$(BIN)/python $(COMPILE) --upgrade --all-extras --group dev --output-file requirements/dev.lock
+	@$(BIN)/python $(COMPILE) --upgrade --extra sklearn --group bench --group build \
+	  --constraint requirements/dev.lock --output-file requirements/bench.lock
+
+.PHONY: clean
+clean: ## remove the environments and everything that was built
+	rm -rf $(VENV) $(BENCH_VENV) .make build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(PYTHONPATHS) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# ---------------------------------------------------------------------------------------------------------------
+# The locks hold the build backend too, so the editable install needs no isolated build that would fetch it unpinned.
+
+define make_environment
+@$(PYTHON) -c 'import sys; sys.exit("fairway needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+@echo "installing $< into $(@D)"
+@$(@D)/bin/python $(PIP) --require-hashes -r $<
+@$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+@touch $@
+endef
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	$(make_environment)
+
+$(BENCH_VENV)/.installed: requirements/bench.lock pyproject.toml
+	$(make_environment)

@@ -1,0 +1,181 @@
+"""What every test gets: an environment of its own, and an honest answer about the services it needs.
+
+A test that needs a real program or data set says so with `@pytest.mark.service("browser")`. Where that is absent
+the test skips and says what was looked for; under `--require browser` the same test fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_AXE_PLACES = (ROOT / ".make" / "node_modules", ROOT / "node_modules")
+_KEPT_VARIABLES = ("FAIRWAY_DATA", "FAIRWAY_TEST_")
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+def _find_browser() -> Path | None:
+    """Return the path of a Chromium, `FAIRWAY_TEST_CHROMIUM` first."""
+    named = os.environ.get("FAIRWAY_TEST_CHROMIUM")
+    found = (named, *map(shutil.which, _CHROMIUM_NAMES))
+    return next((Path(path) for path in found if path and Path(path).is_file()), None)
+
+
+def _find_axe() -> Path | None:
+    """Return the accessibility checker's script, `FAIRWAY_TEST_AXE` first."""
+    named = os.environ.get("FAIRWAY_TEST_AXE")
+    places = [Path(named)] if named else [place / "axe-core" / "axe.min.js" for place in _AXE_PLACES]
+    return next((path for path in places if path.is_file()), None)
+
+
+def _find_promtool() -> Path | None:
+    """Return the path of Prometheus' promtool."""
+    found = shutil.which("promtool")
+    return Path(found) if found else None
+
+
+def _find_data() -> Path | None:
+    """Return the folder of real data sets, `FAIRWAY_DATA` first."""
+    named = os.environ.get("FAIRWAY_DATA")
+    path = Path(named) if named else ROOT.parent / "shared" / "data"
+    return path.resolve() if path.is_dir() else None
+
+
+# What each service is, and what to do about it when it is not there.
+SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
+    "axe": (_find_axe, "axe-core was not found; run: npm install --prefix .make axe-core"),
+    "browser": (_find_browser, "no Chromium was found on the PATH; on Debian: apt-get install chromium"),
+    "data": (_find_data, "the real data sets are not at ../shared/data; FAIRWAY_DATA may name another folder"),
+    "promtool": (_find_promtool, "promtool was not found on the PATH; on Debian: apt-get install prometheus"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--require`."""
+    parser.addoption(
+        "--require",
+        default="",
+        metavar="NAMES",
+        help=f"services whose absence is a failure, separated by commas: {', '.join(sorted(SERVICES))}, or all",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse unknown names, and keep Hypothesis' examples where they are found again."""
+    unknown = _required(config) - SERVICES.keys()
+    if unknown:
+        known = ", ".join(sorted(SERVICES))
+        raise pytest.UsageError(f"--require: no service is named {', '.join(sorted(unknown))}; known: {known}")
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".hypothesis"))
+
+
+def _required(config: pytest.Config) -> set[str]:
+    """Return the names given with `--require`."""
+    names = {name.strip() for name in config.getoption("--require").split(",") if name.strip()}
+    return set(SERVICES) if names == {"all"} else names
+
+
+def needs(config: pytest.Config, name: str, path: Path | None, reason: str) -> Path:
+    """Return *path*; where it is None skip the test with the reason, or fail it if `--require` names the service."""
+    if path is not None:
+        return path
+    if name in _required(config):
+        pytest.fail(f"service {name!r} is required (--require): {reason}", pytrace=False)
+    pytest.skip(f"service {name!r}: {reason}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test marked `service(name)` before its fixtures start anything."""
+    for mark in item.iter_markers("service"):
+        for name in mark.args:
+            if name not in SERVICES:
+                pytest.fail(f"service({name!r}): the name is not in SERVICES of tests/conftest.py", pytrace=False)
+            find, reason = SERVICES[name]
+            needs(item.config, name, find(), reason)
+
+
+@pytest.fixture(scope="session")
+def service(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Give the path of a service by name; skips or fails as the marker does."""
+
+    def path_of(name: str) -> Path:
+        find, reason = SERVICES[name]
+        return needs(request.config, name, find(), reason)
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def shared_data(service: Callable[[str], Path]) -> Path:
+    """Give the folder of real data sets, such as `shared_data / "coffee"`."""
+    return service("data")
+
+
+@pytest.fixture(scope="session")
+def chromium(service: Callable[[str], Path]) -> Path:
+    """Give the path of the Chromium to drive."""
+    return service("browser")
+
+
+@pytest.fixture(scope="session")
+def axe_script(service: Callable[[str], Path]) -> str:
+    """Give the source of axe-core, to be run inside a page."""
+    return service("axe").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def promtool(service: Callable[[str], Path]) -> Path:
+    """Give the path of promtool."""
+    return service("promtool")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run every test without settings of the machine: no FAIRWAY_* variable, an empty home, no outside network."""
+    home = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in [name for name in os.environ if name.startswith("FAIRWAY_")]:
+            if not variable.startswith(_KEPT_VARIABLES):
+                patch.delenv(variable)
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_DATA_HOME", str(home / ".local" / "share"))
+        patch.setattr(socket.socket, "connect", _loopback_only(socket.socket.connect))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_folder(no_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start each test in an empty working directory and undo what it did to the environment."""
+    before = dict(os.environ)
+    folder = tmp_path_factory.mktemp("cwd")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Give a home folder that does not exist yet, as `FAIRWAY_HOME` would name it."""
+    return tmp_path / "home"
+
+
+def _loopback_only(connect: Callable[..., None]) -> Callable[..., None]:
+    """Return *connect* of a socket, refusing every host but this machine."""
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if isinstance(host, str) and host and not host.startswith(_LOOPBACK):
+            raise OSError(f"tests stay on this machine, but one connects to {address}")
+        connect(self, address)
+
+    return guarded
