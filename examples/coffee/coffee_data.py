@@ -90,9 +90,7 @@ def generate_sample(rows: int = 400) -> list[dict[str, Any]]:
     for _ in range(rows):
         roast = rng.choice(list(roasts))
         price = round(rng.lognormvariate(1.8, 0.5), 2)
-        flavours = rng.sample(
-            ["fruity", "resinous", "spicy", "nutty", "caramelly", "floral"], rng.randint(0, 3)
-        )
+        flavours = rng.sample(known_flavours, rng.randint(0, 3))
         rating = 92 + roasts[roast] + 0.05 * price + 0.5 * ("fruity" in flavours) + rng.gauss(0, 0.8)
         records.append(
             {
