@@ -1,7 +1,7 @@
 """What every test gets: an environment of its own, and an honest answer about the services it needs.
 
-A test that needs a real program or data set says so with `@pytest.mark.service("browser")`. Where that is absent
-the test skips and says what was looked for; under `--require browser` the same test fails instead.
+A test that needs a real program or data set says so with `@pytest.mark.service("browser")`. Where that is
+absent the test skips and says what was looked for; under `--require browser` the same test fails instead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _find_browser() -> Path | None:
 def _find_axe() -> Path | None:
     """Return the accessibility checker's script, `FAIRWAY_TEST_AXE` first."""
     named = os.environ.get("FAIRWAY_TEST_AXE")
-    places = [Path(named)] if named else [place / "axe-core" / "axe.min.js" for place in _AXE_PLACES]
+    places = [ROOT / named] if named else [place / "axe-core" / "axe.min.js" for place in _AXE_PLACES]
     return next((path for path in places if path.is_file()), None)
 
 
@@ -45,7 +45,7 @@ def _find_promtool() -> Path | None:
 def _find_data() -> Path | None:
     """Return the folder of real data sets, `FAIRWAY_DATA` first."""
     named = os.environ.get("FAIRWAY_DATA")
-    path = Path(named) if named else ROOT.parent / "shared" / "data"
+    path = ROOT / named if named else ROOT.parent / "shared" / "data"
     return path.resolve() if path.is_dir() else None
 
 
@@ -53,7 +53,10 @@ def _find_data() -> Path | None:
 SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
     "axe": (_find_axe, "axe-core was not found; run: npm install --prefix .make axe-core"),
     "browser": (_find_browser, "no Chromium was found on the PATH; on Debian: apt-get install chromium"),
-    "data": (_find_data, "the real data sets are not at ../shared/data; FAIRWAY_DATA may name another folder"),
+    "data": (
+        _find_data,
+        "no data sets at ../shared/data; FAIRWAY_DATA may name another folder",
+    ),
     "promtool": (_find_promtool, "promtool was not found on the PATH; on Debian: apt-get install prometheus"),
 }
 
@@ -64,7 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--require",
         default="",
         metavar="NAMES",
-        help=f"services whose absence is a failure, separated by commas: {', '.join(sorted(SERVICES))}, or all",
+        help=f"services that must be there, separated by commas: {', '.join(sorted(SERVICES))}; or all",
     )
 
 
@@ -73,7 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
     unknown = _required(config) - SERVICES.keys()
     if unknown:
         known = ", ".join(sorted(SERVICES))
-        raise pytest.UsageError(f"--require: no service is named {', '.join(sorted(unknown))}; known: {known}")
+        raise pytest.UsageError(
+            f"--require: no service is named {', '.join(sorted(unknown))}; known: {known}"
+        )
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".hypothesis"))
 
 
@@ -84,7 +89,7 @@ def _required(config: pytest.Config) -> set[str]:
 
 
 def needs(config: pytest.Config, name: str, path: Path | None, reason: str) -> Path:
-    """Return *path*; where it is None skip the test with the reason, or fail it if `--require` names the service."""
+    """Return *path*; where it is None skip with the reason, or fail if `--require` names the service."""
     if path is not None:
         return path
     if name in _required(config):
@@ -97,7 +102,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("service"):
         for name in mark.args:
             if name not in SERVICES:
-                pytest.fail(f"service({name!r}): the name is not in SERVICES of tests/conftest.py", pytrace=False)
+                pytest.fail(
+                    f"service({name!r}): there is no such name in SERVICES of conftest.py", pytrace=False
+                )
             find, reason = SERVICES[name]
             needs(item.config, name, find(), reason)
 
@@ -139,7 +146,7 @@ def promtool(service: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def no_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run every test without settings of the machine: no FAIRWAY_* variable, an empty home, no outside network."""
+    """Keep the machine out: no FAIRWAY_* variable, an empty home folder, no network but loopback."""
     home = tmp_path_factory.mktemp("user")
     with pytest.MonkeyPatch.context() as patch:
         for variable in [name for name in os.environ if name.startswith("FAIRWAY_")]:
