@@ -1,0 +1,102 @@
+"""Write the parts of `docs/reference` that follow from the code, or check that they are up to date.
+
+A page holds hand-written text and, between a line `<!-- begin: name -->` and a line `<!-- end: name -->`, what
+is generated. `--check` writes nothing, names the pages that differ, and ends with 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def main() -> int:
+    """Write or check every page; return the exit code."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, text in pages():
+        path = REFERENCE / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    for name in stale:
+        sys.stdout.write(f"{'differs' if check else 'wrote'} docs/reference/{name}\n")
+    return 1 if check and stale else 0
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and the right text of every page that is generated in whole or in part."""
+    from fairway.settings import render_reference
+
+    yield "settings.md", render_reference()
+    for name, parts in PARTS.items():
+        text = (REFERENCE / name).read_text(encoding="utf-8")
+        for part, render in parts.items():
+            text = _replace(text, part, render())
+        yield name, text
+
+
+def _replace(text: str, part: str, content: str) -> str:
+    pattern = re.compile(rf"(<!-- begin: {part} -->\n).*?(<!-- end: {part} -->)", re.DOTALL)
+    replaced, count = pattern.subn(lambda match: f"{match[1]}\n{content.strip()}\n\n{match[2]}", text)
+    if count != 1:
+        raise SystemExit(f"the mark 'begin: {part}' stands {count} times in its page, not once")
+    return replaced
+
+
+def error_codes() -> str:
+    """Return one table of codes per branch of the error tree."""
+    from fairway import errors
+
+    lines = []
+    for family in errors.FairwayError.__subclasses__():
+        rows = [row for kind in _tree(family) for row in _error_rows(kind)]
+        lines += [f"### {family.__name__}", "", _summary(family), ""]
+        lines += ["| code | HTTP | exit | class | means |", "|---|---|---|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def fault_codes() -> str:
+    """Return the table of fault codes."""
+    from fairway.errors import FAULT_CODES
+
+    rows = [f"| `{code}` | {meaning} |" for code, meaning in FAULT_CODES.items()]
+    return "\n".join(["| code | means |", "|---|---|", *rows])
+
+
+def _tree(kind: type) -> Iterator[type]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+def _error_rows(kind: Any) -> Iterator[str]:
+    if "TITLES" in vars(kind):
+        codes = {code: f"{title}." for code, title in kind.TITLES.items()}
+    elif "code" in vars(kind):
+        codes = {kind.code: _summary(kind)}
+    else:
+        return
+    for code, meaning in codes.items():
+        yield f"| `{code}` | {kind.status} | {kind.exit_code} | `{kind.__name__}` | {meaning} |"
+
+
+def _summary(thing: object) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+
+
+PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "errors.md": {"codes": error_codes, "faults": fault_codes},
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())
