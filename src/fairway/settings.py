@@ -95,7 +95,7 @@ class LogSettings:
 class Settings:
     """The whole tree."""
 
-    home: Path = _setting(
+    home: Path = _setting(  # noqa: RUF009 - without a default; the rule does not know `_setting`
         MISSING,
         "Folder of the registry. Default: the nearest `.fairway` folder upward from the working directory, "
         "else the user's data folder.",
@@ -200,8 +200,8 @@ def render_reference() -> str:
         "",
         "Generated from `fairway/settings.py`. `fairway settings` prints every value and where it came from.",
         "",
-        "A value comes from the first of: command-line flag, environment variable, the nearest `fairway.toml`",
-        "upward from the working directory, default. Unknown names are errors.",
+        "A value comes from the first of: command-line flag, environment variable, the nearest",
+        "`fairway.toml` upward from the working directory, default. Unknown names are errors.",
     ]
     section = None
     for entry in describe_settings():
@@ -251,9 +251,6 @@ def _value_of(settings: Settings, key: str) -> Any:
     for part in key.split("."):
         value = getattr(value, part)
     return value
-
-
-# --- sources
 
 
 def _from_flags(flags: Mapping[str, Any], known: Mapping[str, Field[Any]]) -> dict[str, _Given]:
@@ -336,8 +333,6 @@ def _default_home(folder: Path, environ: Mapping[str, str]) -> Path:
     # The XDG base directory specification: a relative path is to be ignored.
     return Path(data if data.startswith("/") else Path(user, ".local", "share"), "fairway")
 
-
-# --- values
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})

@@ -1,0 +1,212 @@
+"""Structured logging: events with fields, one JSON object per line, and a buffered path for access lines.
+
+What is logged and when is decided where it happens; this file decides how a line looks, when it is written,
+and holds the one list of event names. A log that cannot be written is never a reason for a call to fail.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import sys
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Mapping
+from typing import IO, Any
+
+import msgspec
+
+EVENTS: dict[str, str] = {
+    "access": "A call was answered; the only event that is buffered.",
+    "alias.moved": "An alias points to another version now.",
+    "golden.failed": "A loaded model does not answer its golden examples.",
+    "model.dropped": "A model was taken out of service.",
+    "model.failed": "A model could not be loaded; the version before it goes on serving.",
+    "model.loaded": "A model was loaded and answered its golden examples.",
+    "model.swapped": "Another version of a model serves now.",
+    "prediction.failed": "The model raised, timed out or broke its contract on valid input.",
+    "registry.failed": "The registry cannot be read; the loaded models go on serving.",
+    "request.failed": "A fault of fairway itself; the reply was 500 internal_error.",
+    "server.started": "The server listens.",
+    "server.stopped": "The server has answered its last call.",
+    "server.stopping": "The server was asked to stop and answers the calls in flight.",
+}
+"""Every event name with what it means; `docs/reference/log.md` is made from it."""
+
+LEVELS = ("debug", "info", "warning", "error")
+
+FLUSH_INTERVAL_S = 0.1
+FLUSH_BYTES = 64 * 1024
+MAX_WAITING_BYTES = 8 * 2**20
+"""Lines beyond this are dropped and counted: a reader that hangs must not fill the memory."""
+
+# JSON escapes C0 controls. DEL, C1 controls, the Unicode line separators and the marks that turn the
+# reading direction are legal in JSON text, yet a terminal or a viewer acts on them.
+_UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+
+
+class Log:
+    """Writes events as JSON lines; safe to share between threads.
+
+    Args:
+        stream: Where lines go: a binary or text stream. Default: standard error.
+        level: Least important level that is written.
+        access: Whether access lines are written.
+
+    Example:
+        >>> log = Log(io.BytesIO())
+        >>> log.event("model.loaded", model="coffee", version=3)
+    """
+
+    def __init__(
+        self, stream: IO[bytes] | IO[str] | None = None, *, level: str = "info", access: bool = True
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._least = LEVELS.index(level)
+        self._access = access
+        self._lines: list[bytes] = []
+        self._waiting = 0
+        self._lost = 0
+        self._buffering = threading.Lock()
+        self._writing = threading.Lock()
+        self._due = threading.Event()
+        self._full = threading.Event()
+        self._writer: threading.Thread | None = None
+        self._closed = False
+        _open_logs.add(self)
+
+    @property
+    def lost(self) -> int:
+        """Number of lines that could not be written."""
+        return self._lost
+
+    def event(self, name: str, *, level: str = "info", **fields: Any) -> None:
+        """Write one event at once, after the lines that wait.
+
+        Args:
+            name: One of `EVENTS`.
+            level: One of `LEVELS`.
+            fields: Facts. An exception becomes its type, message and traceback; what JSON cannot hold
+                becomes text.
+        """
+        if LEVELS.index(level) >= self._least:
+            self._keep(encode_line({"at": timestamp(), "level": level, "event": name, **fields}))
+            self.flush()
+
+    def access(self, line: bytes | Mapping[str, Any]) -> None:
+        """Keep one access line for the next write, which follows within `FLUSH_INTERVAL_S`.
+
+        Args:
+            line: Fields of the call; or a whole JSON object in bytes, without a line end, that its caller
+                has made with `encode_line`.
+        """
+        if not self._access:
+            return
+        if not isinstance(line, bytes):
+            line = encode_line({"at": timestamp(), "level": "info", "event": "access", **line})
+        self._keep(line)
+        if not self._due.is_set():
+            self._wake_writer()
+        elif self._waiting >= FLUSH_BYTES:
+            self._full.set()
+
+    def flush(self) -> None:
+        """Write every line that waits. A stream that is closed or broken loses them; nothing is raised."""
+        with self._writing:
+            with self._buffering:
+                lines, self._lines, self._waiting = self._lines, [], 0
+            if lines and not self._write(b"\n".join(lines) + b"\n"):
+                self._lost += len(lines)
+
+    def close(self) -> None:
+        """Write what waits and end the background thread. The stream stays open; it belongs to the caller."""
+        self._closed = True
+        self._due.set()
+        self._full.set()
+        self.flush()
+
+    def _keep(self, line: bytes) -> None:
+        with self._buffering:
+            if self._waiting + len(line) > MAX_WAITING_BYTES:
+                self._lost += 1
+                return
+            self._lines.append(line)
+            self._waiting += len(line) + 1
+
+    def _write(self, data: bytes) -> bool:
+        try:
+            stream: Any = getattr(self._stream, "buffer", self._stream)
+            if hasattr(stream, "encoding"):
+                stream.write(data.decode())
+            else:
+                stream.write(data)
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # broken pipe, full disk; closed; no stream at all
+            return False
+        return True
+
+    def _wake_writer(self) -> None:
+        self._due.set()
+        # A fork leaves the thread behind in the parent, so its being alive is asked, not remembered.
+        if self._writer is None or not self._writer.is_alive():
+            self._writer = threading.Thread(
+                target=_write_when_due, args=(self,), name="fairway-log", daemon=True
+            )
+            self._writer.start()
+
+
+def _write_when_due(log: Log) -> None:
+    """Run in the background thread of *log*: the one place beside the class that touches its insides."""
+    while not log._closed:  # noqa: SLF001
+        log._due.wait()  # noqa: SLF001
+        log._full.wait(FLUSH_INTERVAL_S)  # noqa: SLF001
+        log._due.clear()  # noqa: SLF001 - before the write: a line that comes during it wakes the thread again
+        log._full.clear()  # noqa: SLF001
+        log.flush()
+
+
+_open_logs: weakref.WeakSet[Log] = weakref.WeakSet()
+
+
+@atexit.register
+def _flush_all() -> None:
+    for log in list(_open_logs):
+        log.flush()
+
+
+def encode_line(fields: Mapping[str, Any]) -> bytes:
+    """Return *fields* as one line of JSON without a line end; never raises."""
+    try:
+        line = msgspec.json.encode(fields, enc_hook=_as_json)
+    except Exception:  # noqa: BLE001 - half a surrogate, an integer of 200 bits, a cycle: all of them are text
+        line = msgspec.json.encode({name: _as_text(value) for name, value in fields.items()})
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0].decode()):04x}".encode(), line)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, BaseException):
+        text = "".join(traceback.format_exception(value))
+        return {"type": type(value).__name__, "message": str(value), "traceback": text}
+    return str(value)
+
+
+def _as_text(value: Any) -> str:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ascii(value)
+
+
+_second: tuple[int, str] = (-1, "")
+
+
+def timestamp() -> str:
+    """Return the present moment in UTC as ISO 8601 with milliseconds: `2026-05-03T12:00:00.123Z`."""
+    global _second  # noqa: PLW0603 - the text of a second is made once; replacing the pair is atomic
+    now, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    second, text = _second
+    if second != now:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        _second = (now, text)
+    return f"{text}.{milliseconds:03d}Z"
