@@ -33,7 +33,7 @@ EVENTS: dict[str, str] = {
     "server.stopped": "The server has answered its last call.",
     "server.stopping": "The server was asked to stop and answers the calls in flight.",
 }
-"""Every event name with what it means; `docs/reference/log.md` is made from it."""
+"""Every event name with what it means; `docs/reference/log-events.md` is made from it."""
 
 LEVELS = ("debug", "info", "warning", "error")
 

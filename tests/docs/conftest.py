@@ -1,0 +1,232 @@
+"""Run the commands and code of a page as a reader would, and compare what comes out with what the page shows.
+
+What is run, from top to bottom, in one empty folder with a home folder and a port of its own:
+
+- `console` blocks: every line that begins with `$ `; what follows must be the output, where `...` stands for
+  anything. `fairway serve` and `fairway demo` go on running until the page ends.
+- `python` blocks, each in a process of its own; a `text` block right after one is its output. A block that
+  begins with the comment of a file name (`# train.py`) is written to that file instead.
+- `js` blocks, when there is a Node.js.
+
+Blocks of all other languages are not run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PORT = "5000"
+DEADLINE_S = 60
+
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_FILE_NAME = re.compile(r"# ([\w.-]+\.(?:py|toml|csv|json))\n")
+
+
+class Block(NamedTuple):
+    """One fenced block of a page: its language, its text and the line it begins on."""
+
+    language: str
+    text: str
+    line: int
+
+
+class Session:
+    """One reader's terminal: a folder, a home folder, a port, and the servers that were started.
+
+    Args:
+        folder: Working directory.
+        home: Home folder of fairway.
+    """
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.port = str(_free_port())
+        self._servers: list[subprocess.Popen[bytes]] = []
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "FAIRWAY_HOME": str(home),
+            "FAIRWAY_SERVER_PORT": self.port,
+            "COLUMNS": "100",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def run_page(self, page: Path) -> None:
+        """Run every block of *page*."""
+        blocks = blocks_of(page)
+        after: list[Block | None] = [*blocks[1:], None]
+        for block, following in zip(blocks, after, strict=True):
+            self._run_block(block, following, f"{page.relative_to(ROOT)}:{block.line}")
+
+    def _run_block(self, block: Block, following: Block | None, place: str) -> None:
+        if block.language == "console":
+            for command, expected in commands_of(block.text):
+                self.run(command, expected, place)
+        elif block.language == "python" and (named := _FILE_NAME.match(block.text)):
+            (self.folder / named[1]).write_text(block.text, encoding="utf-8")
+        elif block.language in {"python", "js"}:
+            program = sys.executable if block.language == "python" else shutil.which("node")
+            if program is None:
+                return
+            shown = following is not None and following.language == "text"
+            self._check([program, "-"], following.text if shown and following else "...", place, block.text)
+
+    def run(self, command: str, expected: str = "...", place: str = "") -> str:
+        """Run one command; it must succeed and print what is expected. Return what it printed."""
+        if re.match(r"fairway (serve|demo)\b(?!.*--once)", command):
+            return self._serve(command, expected, place)
+        return self._check(["bash", "-ceu", self._moved(command)], expected, place)
+
+    def _check(self, argv: list[str], expected: str, place: str, script: str | None = None) -> str:
+        done = subprocess.run(
+            argv,
+            cwd=self.folder,
+            env=self.environment,
+            input=None if script is None else self._moved(script),
+            stdin=subprocess.DEVNULL if script is None else None,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        printed = done.stdout + done.stderr
+        refused_as_shown = expected.startswith("Error:")
+        if done.returncode and not refused_as_shown:
+            pytest.fail(f"{place}: {argv[-1]!r} ended with {done.returncode}\n{printed}", pytrace=False)
+        if not is_like(printed.replace(self.port, DEFAULT_PORT), expected):
+            shown = f"--- the page shows\n{expected}\n--- it printed\n{printed}"
+            pytest.fail(f"{place}: {argv[-1]!r} printed something else\n{shown}", pytrace=False)
+        return printed
+
+    def _serve(self, command: str, expected: str, place: str) -> str:
+        log = self.folder / f"server-{len(self._servers)}.log"
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                ["bash", "-ceu", f"exec {self._moved(command)}"],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._servers.append(server)
+        deadline = time.monotonic() + DEADLINE_S
+        while not self._is_ready() or not is_like(self._printed(log), f"{expected}\n..."):
+            if server.poll() is not None or time.monotonic() > deadline:
+                shown = f"--- the page shows\n{expected}\n--- it printed\n{self._printed(log)}"
+                pytest.fail(f"{place}: {command!r} does not serve\n{shown}", pytrace=False)
+            time.sleep(0.02)
+        return self._printed(log)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def _printed(self, log: Path) -> str:
+        return log.read_text(encoding="utf-8", errors="replace").replace(self.port, DEFAULT_PORT)
+
+    def _moved(self, text: str) -> str:
+        return text.replace(f":{DEFAULT_PORT}", f":{self.port}")
+
+    def close(self) -> None:
+        """Stop every server as Ctrl+C would."""
+        for server in self._servers:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(timeout=DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+        self._servers.clear()
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            match[2],
+            re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE),
+            text.count("\n", 0, match.start()) + 1,
+        )
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+def commands_of(text: str) -> list[tuple[str, str]]:
+    """Return each command of a console block with the output that the page shows."""
+    joined = text.replace("\\\n", "\\\n\0")
+    commands: list[tuple[str, list[str]]] = []
+    for line in joined.splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:], []))
+        elif line.startswith("\0"):
+            command, output = commands.pop()
+            commands.append((f"{command}\n{line[1:]}", output))
+        else:
+            commands[-1][1].append(line)
+    return [(command, "\n".join(output).strip()) for command, output in commands]
+
+
+def is_like(printed: str, expected: str) -> bool:
+    """Tell whether *printed* is what a page shows; `...` stands for anything."""
+    parts = [re.escape(_squeezed(part)) for part in expected.split("...")]
+    return re.fullmatch(r".*?".join(parts), _squeezed(printed), re.DOTALL) is not None
+
+
+def _squeezed(text: str) -> str:
+    """Return the text with runs of blanks, and blanks at line ends, made one and none."""
+    return re.sub(r" *\n", "\n", re.sub(r"[ \t]+", " ", text)).strip("\n")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Session]:
+    """Give a terminal in an empty folder, and stop what was started in it."""
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    session = Session(folder, tmp_path / "home")
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def copy_example(reader: Session) -> Callable[[str], Path]:
+    """Give a function that copies an example, without what was built, into the reader's folder."""
+
+    def copy(name: str) -> Path:
+        for path in (ROOT / "examples" / name).iterdir():
+            if path.is_file():
+                shutil.copy(path, reader.folder)
+        return reader.folder
+
+    return copy

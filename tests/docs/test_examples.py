@@ -1,0 +1,121 @@
+"""Every example works end to end, as its README tells a stranger to do it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+GOLDEN_RECORD = {
+    "roaster": "Square Mile Coffee Roasters",
+    "roast": "Light",
+    "roaster_country": "England",
+    "country_of_origin": "Colombia",
+    "price_per_100g": 6.82,
+    "flavours": ["fruity", "caramelly"],
+}
+GOLDEN_RATING = 93.29749194380494
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="the READMEs call the server with curl"),
+]
+
+
+def post(url: str, body: str, *, content_type: str | None = "application/json") -> Any:
+    """Send a body and return the parsed reply."""
+    request = urllib.request.Request(url, data=body.encode(), method="POST")
+    # urllib would name a form's content type where none is given; an empty one is as good as none.
+    request.add_header("content-type", content_type or "")
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.loads(reply.read())
+
+
+@pytest.mark.parametrize("name", ["iris", "plain_input"])
+def test_the_readme_of_the_example_holds(name: str, reader: Any, copy_example: Callable[[str], Path]) -> None:
+    """A stranger who types the README's commands sees the outputs that it shows."""
+    copy_example(name)
+
+    reader.run_page(EXAMPLES / name / "README.md")
+
+
+@pytest.mark.service("data")
+def test_the_readme_of_coffee_holds_with_the_real_reviews(
+    reader: Any, copy_example: Callable[[str], Path], shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real data the README's commands print the outputs that it shows, golden rating included."""
+    copy_example("coffee")
+    reader.environment["FAIRWAY_DATA"] = str(shared_data)
+
+    reader.run_page(EXAMPLES / "coffee" / "README.md")
+    reply = post(f"{reader.url}/predict", json.dumps(GOLDEN_RECORD))
+
+    assert reply["rating"] == pytest.approx(GOLDEN_RATING, abs=0.3)
+    assert reply["rating"] == pytest.approx(GOLDEN_RATING, abs=1e-9)
+    assert reply["percentile"] == pytest.approx(49.7549, abs=1e-3)
+
+
+def test_coffee_works_on_its_generated_sample(reader: Any, copy_example: Callable[[str], Path]) -> None:
+    """Without the data and without a network every command still works, and the script says what it used."""
+    copy_example("coffee")
+
+    printed = reader.run(f"{sys.executable} train.py --sample")
+    reader.run(
+        "fairway push build/coffee.joblib --name coffee --example build/coffee_train.ndjson "
+        "--target rating --output rating,percentile --code coffee_features.py"
+    )
+    reader.run("fairway serve coffee")
+    reply = post(f"{reader.url}/predict", json.dumps(GOLDEN_RECORD))
+
+    assert "a small sample that this script made up" in printed
+    assert set(reply) == {"rating", "percentile"}
+    assert f"golden record: rating {reply['rating']:.6f}"[:-3] in printed
+
+
+def test_coffee_says_what_is_missing_when_its_data_folder_is_empty(tmp_path: Path) -> None:
+    """A folder that was named and lacks the files is an error, never a silent sample."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "coffee" / "train.py", "--output", tmp_path],
+        env={**os.environ, "FAIRWAY_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "simplified_coffee.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plain_input_answers_as_the_flask_app_did(
+    reader: Any, copy_example: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same pickle, same requests, same answers, whether or not the client names the content type."""
+    pytest.importorskip("flask", reason="Flask is compared with where it is installed")
+    folder = copy_example("plain_input")
+    reader.run(f"{sys.executable} train.py")
+    reader.run("fairway push build/model.pkl --name iris --example build/train.csv")
+    reader.run("fairway serve iris")
+    monkeypatch.chdir(folder / "build")
+    monkeypatch.syspath_prepend(str(folder))
+    import flask_app
+
+    client = flask_app.app.test_client()
+    for row in ([5.1, 3.5, 1.4, 0.2], [6.0, 2.9, 4.5, 1.5], [7.7, 2.6, 6.9, 2.3], [6, 3, 5, 2]):
+        body = json.dumps({"input": row})
+        was = client.post("/predict", data=body).get_json()
+
+        assert post(f"{reader.url}/predict", body) == was
+        assert post(f"{reader.url}/predict", body, content_type=None) == was
