@@ -45,7 +45,7 @@ def imports_of(path: Path, package: str) -> Iterator[Import]:
                 modules = [name.name for name in names]
             case ast.ImportFrom(module=module, names=names, level=level):
                 base = absolute(module or "", level, package)
-                # `from fairway import bundle` asks for a part, `from fairway.bundle import x` for a name in one.
+                # `from fairway import x` asks for a part, `from fairway.bundle import x` for a name.
                 modules = [f"{base}.{name.name}" for name in names] if base == "fairway" else [base]
             case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called), args=[first, *_]):
                 text = first.value if isinstance(first, ast.Constant) else None

@@ -1,0 +1,119 @@
+"""The code that the pages show is code that works: commands and options exist, Python parses and imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")])
+SHELL = {"sh", "bash", "console", "shell"}
+
+
+class Block(NamedTuple):
+    """One fenced block: where it stands, its language and its text."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks() -> Iterator[Block]:
+    """Yield every fenced block of every page."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for found in re.finditer(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL):
+            yield Block(page, text.count("\n", 0, found.start()) + 1, found[2], found[3])
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """Yield the `fairway` commands of a shell block, split into words."""
+    text = re.sub(r"\\\n\s*", " ", block.text)
+    for line in text.splitlines():
+        bare = line.strip().removeprefix("$ ")
+        if not bare.startswith("#") and re.search(r"(^|[\s;&|/])fairway\s", bare):
+            for part in re.split(r"\s+(?:&&|\|\||\||;)\s+|\s+&$", bare):
+                words = shlex.split(part.strip(), comments=True)
+                if words and words[0].rsplit("/", 1)[-1] == "fairway":
+                    yield words[1:]
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Return every spelling of every option that a command takes."""
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def of_language(*languages: str) -> list[Block]:
+    """Return the blocks of some languages."""
+    return [block for block in blocks() if block.language in languages]
+
+
+@pytest.mark.parametrize("block", of_language(*SHELL), ids=str)
+def test_every_command_exists(block: Block) -> None:
+    """Each `fairway` verb and option that a page tells the reader to type exists."""
+    from fairway.cli.main import main as root
+
+    for words in commands(block):
+        verb = next((word for word in words if not word.startswith("-")), None)
+        known = options_of(root) | {"--help", "--version"}
+        if verb is not None:
+            assert verb in root.commands, f"{block}: there is no `fairway {verb}`"
+            known |= options_of(root.commands[verb])
+        given = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
+
+        assert not given - known, f"{block}: `fairway {verb}` has no {sorted(given - known)}"
+
+
+@pytest.mark.parametrize("block", of_language("python", "py"), ids=str)
+def test_every_python_block_parses_and_uses_public_names(block: Block) -> None:
+    """A Python block is valid, and what it takes from fairway is public."""
+    text = (
+        re.sub(r"^(>>> |\.\.\. )", "", block.text, flags=re.MULTILINE) if ">>>" in block.text else block.text
+    )
+    tree = ast.parse(text)
+    root = importlib.import_module("fairway")
+    names = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"fw", "fairway"}
+    ]
+
+    assert not [name for name in names if name not in root.__all__], f"{block}: not in fairway.__all__"
+
+
+@pytest.mark.parametrize("block", of_language("json"), ids=str)
+def test_every_json_block_is_json(block: Block) -> None:
+    """What is shown as JSON can be pasted."""
+    json.loads(block.text)
+
+
+def example_folders() -> list[Path]:
+    """Return the folders under examples/."""
+    return sorted(path for path in (ROOT / "examples").glob("*") if path.is_dir())
+
+
+@pytest.mark.parametrize("folder", example_folders(), ids=lambda folder: folder.name)
+def test_every_example_has_a_readme_whose_files_exist(folder: Path) -> None:
+    """A stranger can follow an example: the files that its README runs are there."""
+    readme = folder / "README.md"
+    assert readme.is_file(), f"examples/{folder.name} has no README.md"
+    text = "\n".join(block.text for block in of_language(*SHELL) if block.page == readme)
+    scripts = set(re.findall(r"[\w./-]+\.py\b", text))
+
+    assert scripts, "the README runs nothing"
+    assert not [path for path in scripts if not (ROOT / path).is_file() and not (folder / path).is_file()]
