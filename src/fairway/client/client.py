@@ -1,0 +1,166 @@
+"""The synchronous client: the standard library's HTTP over connections that are kept open."""
+
+from __future__ import annotations
+
+import http.client
+import selectors
+import ssl
+from collections import deque
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from fairway.client import _wire
+from fairway.client._wire import Answer, Request
+
+
+class Client:
+    """Asks a fairway server for predictions.
+
+    Connections are kept open between calls and opened when needed; a client may be shared between threads.
+
+    Args:
+        url: Address of the server, such as `http://127.0.0.1:5000`. https is verified against the
+            certificates of the system.
+        timeout_s: Longest wait for the connection, and for any next byte of a reply.
+        key: Key to send as bearer token, for servers that ask for one.
+
+    Raises:
+        UsageError: *url* is not an http or https URL.
+
+    Example:
+        >>> with Client("http://127.0.0.1:5000") as client:
+        ...     client.predict({"sepal length (cm)": 5.1, ...})
+        {'prediction': 0}
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 30.0, key: str | None = None) -> None:
+        self._address = _wire.parse_url(url)
+        self._timeout_s = timeout_s
+        self._headers = {"accept": "application/json", "user-agent": "fairway", **_wire.key_headers(key)}
+        self._tls = ssl.create_default_context() if self._address.scheme == "https" else None
+        self._idle: deque[http.client.HTTPConnection] = deque()
+
+    def predict(self, data: Any, model: str | None = None, *, include: Iterable[str] = ()) -> Any:
+        """Return the predictions for *data* as plain values.
+
+        Args:
+            data: One record: a dict, a pandas Series, or a flat list or array of numbers. Many: a list of
+                those, a frame, an array, or a list of texts. NaN and NaT are sent as null.
+            model: Reference such as `coffee`, `coffee:3` or `coffee@challenger`. Default: the server's
+                only or first model.
+            include: What to add to the outputs: `probabilities`, `flags`.
+
+        Returns:
+            A dict of the named outputs for one record, a list of such dicts for many.
+
+        Raises:
+            RemoteError: The server refused the call (`problem` holds its document), or gave no answer
+                (`status_code` is 0).
+        """
+        return self.ask(data, model, include=include).outputs
+
+    def ask(self, data: Any, model: str | None = None, *, include: Iterable[str] = ()) -> Answer:
+        """Do the same as `predict` and say also which version answered, and the prediction id."""
+        request = _wire.predict_request(data, model=model, include=include)
+        status, headers, body = self._send(request)
+        return _wire.read_answer(request, headers, _wire.read_reply(status, headers, body))
+
+    def models(self) -> Any:
+        """Return what the server says of its models."""
+        return self._get("/models")
+
+    def model(self, reference: str) -> Any:
+        """Return the signature and the facts of one model.
+
+        Raises:
+            RemoteError: The server has no such model.
+        """
+        return self._get(f"/models/{quote(reference, safe=':@')}")
+
+    def health(self) -> Any:
+        """Return the health document, also when the server says that it is not healthy."""
+        return self._get("/health", accept=(503,))
+
+    def close(self) -> None:
+        """Close the connections that wait; the client may be used again."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({str(self._address)!r})"
+
+    def _get(self, target: str, *, accept: tuple[int, ...] = ()) -> Any:
+        return _wire.read_reply(*self._send(Request("GET", target)), accept=accept)
+
+    def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+        connection, is_new = self._connection()
+        try:
+            try:
+                return self._exchange(connection, request)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                # The server closed a kept connection just as the request went out. Only a GET may be sent
+                # again: a POST could have been answered, and would be counted and logged twice.
+                if is_new or request.method != "GET":
+                    raise
+                return self._exchange(self._connect(), request)
+        except TimeoutError as error:
+            reason = f"timed out after {self._timeout_s:g} s"
+            raise _wire.unreachable(self._address, reason, code="remote_timeout") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise _wire.unreachable(self._address, reason) from error
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, request: Request
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        try:
+            headers = {**self._headers, **request.headers}
+            target = self._address.path + request.target
+            connection.request(request.method, target, body=request.body or None, headers=headers)
+            reply = connection.getresponse()
+            body = reply.read()
+        except BaseException:
+            connection.close()
+            raise
+        if reply.will_close:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return reply.status, {name.lower(): value for name, value in reply.getheaders()}, body
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._connect(), True
+            if _is_quiet(connection):
+                return connection, False
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        place = (self._address.host, self._address.port)
+        if self._tls is not None:
+            return http.client.HTTPSConnection(*place, timeout=self._timeout_s, context=self._tls)
+        return http.client.HTTPConnection(*place, timeout=self._timeout_s)
+
+
+def _is_quiet(connection: http.client.HTTPConnection) -> bool:
+    """Tell whether a kept connection is still open: an idle one has nothing to read but its own end."""
+    if connection.sock is None:
+        return False
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.sock, selectors.EVENT_READ)
+        return not selector.select(timeout=0)
