@@ -1,0 +1,69 @@
+"""The tables of the registry as today's code reads them; `migrations/` brings older databases there.
+
+There is no table of aliases: the newest event of an alias says where it points, which the index on
+`(model, alias, seq)` finds at once.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+REVISIONS = ("0001",)
+"""Every migration, oldest first. Kept here so that opening a current registry does not import Alembic."""
+
+tables = MetaData()
+
+models = Table(
+    "models",
+    tables,
+    Column("name", String(64), primary_key=True),
+    Column("latest", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+
+versions = Table(
+    "versions",
+    tables,
+    Column("model", String(64), ForeignKey("models.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("flavor", String(64), nullable=False),
+    Column("model_type", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+)
+
+events = Table(
+    "events",
+    tables,
+    # SQLite numbers rows by itself only in a column that is exactly INTEGER.
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("model", String(64), ForeignKey("models.name"), nullable=False),
+    Column("version", Integer),
+    Column("alias", String(64)),
+    Column("from_version", Integer),
+    Column("to_version", Integer),
+    Column("reason", Text, nullable=False),
+    ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.version"]),
+    ForeignKeyConstraint(["model", "to_version"], ["versions.model", "versions.version"]),
+    Index("events_by_alias", "model", "alias", "seq"),
+    sqlite_autoincrement=True,
+)
