@@ -72,6 +72,58 @@ def fault_codes() -> str:
     return "\n".join(["| code | means |", "|---|---|", *rows])
 
 
+def log_events() -> str:
+    """Return the table of log events."""
+    from fairway.log import EVENTS
+
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in EVENTS.items()]
+    return "\n".join(["| event | means |", "|---|---|", *rows])
+
+
+def commands() -> str:
+    """Return the help page of every verb."""
+    import click
+
+    from fairway.cli.main import VERBS, cli
+
+    lines = []
+    root = click.Context(cli, info_name="fairway")
+    for verb in VERBS:
+        command = cli.get_command(root, verb)
+        assert command is not None  # noqa: S101 - VERBS is what there is
+        context = click.Context(
+            command, info_name=verb, parent=root, terminal_width=100, max_content_width=100
+        )
+        lines += [f"## `fairway {verb}`", "", "```text", command.get_help(context), "```", ""]
+    return "\n".join(lines)
+
+
+def public_names() -> str:
+    """Return a section with signature and docstring for every public name."""
+    import fairway
+
+    lines = []
+    for name in sorted(fairway.__all__):
+        thing = getattr(fairway, name)
+        if inspect.ismodule(thing) or isinstance(thing, str):
+            lines += [f"## `{name}`", "", _summary(thing) if inspect.ismodule(thing) else "", ""]
+            continue
+        lines += [f"## `{name}`", "", *_member(name, thing), ""]
+        for inner, member in vars(thing).items() if inspect.isclass(thing) else ():
+            if not inner.startswith("_") and callable(getattr(thing, inner)) and inspect.getdoc(member):
+                lines += [f"### `{name}.{inner}`", "", *_member(inner, getattr(thing, inner)), ""]
+    return "\n".join(lines)
+
+
+def _member(name: str, thing: Any) -> list[str]:
+    """Return the signature and the whole docstring of a class or function as one block."""
+    try:
+        parameters = str(inspect.signature(thing))
+    except (TypeError, ValueError):
+        parameters = "(...)"
+    return ["```text", f"{name}{parameters}", "", inspect.getdoc(thing) or "", "```"]
+
+
 def _tree(kind: type) -> Iterator[type]:
     yield kind
     for child in kind.__subclasses__():
@@ -95,7 +147,10 @@ def _summary(thing: object) -> str:
 
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "cli.md": {"commands": commands},
     "errors.md": {"codes": error_codes, "faults": fault_codes},
+    "log-events.md": {"events": log_events},
+    "python-api.md": {"names": public_names},
 }
 
 if __name__ == "__main__":
