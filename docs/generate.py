@@ -1,6 +1,6 @@
 """Write the parts of `docs/reference` that follow from the code, or check that they are up to date.
 
-A page holds hand-written text and, between a line `<!-- begin: name -->` and a line `<!-- end: name -->`, what
+A page holds hand-written text and, between the lines `<!-- begin: name -->` and `<!-- end: name -->`, what
 is generated. `--check` writes nothing, names the pages that differ, and ends with 1 if there are any.
 """
 
