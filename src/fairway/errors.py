@@ -192,7 +192,7 @@ class NameInvalid(BundleError):
     exit_code = EXIT_USAGE
 
     def __init__(self, kind: str, name: str) -> None:
-        shown = name if len(name) <= 80 else name[:77] + "..."  # noqa: PLR2004 - one line of a terminal
+        shown = name if len(name) <= 80 else name[:77] + "..."
         super().__init__(
             f"{shown!a} is not a valid {kind} name",
             hint="use 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit",
@@ -598,7 +598,9 @@ class RemoteError(FairwayError):
     title = "The server refused the call"
 
     def __init__(self, problem: dict[str, Any], status_code: int) -> None:
-        super().__init__(str(problem.get("detail", "the server gave no reason")), hint=str(problem.get("hint", "")))
+        super().__init__(
+            str(problem.get("detail", "the server gave no reason")), hint=str(problem.get("hint", ""))
+        )
         self.problem = problem
         self.status_code = status_code
         self.faults = tuple(

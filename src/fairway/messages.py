@@ -30,19 +30,23 @@ class Call:
         header: Function that returns a header by its lower-case name, or the empty string.
         body: The bytes of the body.
         started: `time.perf_counter()` when the request was complete.
+        target: What the engine found the call to be for; None until then.
+        model: Reference of the version that was chosen; empty until then.
+        prediction: The answer, for the access log; None when there is none.
     """
 
-    __slots__ = ("body", "header", "method", "path", "query", "started")
+    __slots__ = ("body", "header", "method", "model", "path", "prediction", "query", "started", "target")
 
-    def __init__(
-        self, method: str, path: str, query: str, header: Callable[[str], str], body: bytes
-    ) -> None:
+    def __init__(self, method: str, path: str, query: str, header: Callable[[str], str], body: bytes) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.header = header
         self.body = body
         self.started = time.perf_counter()
+        self.target: Target | None = None
+        self.model = ""
+        self.prediction: Prediction | None = None
 
 
 class Target:
@@ -124,9 +128,7 @@ class Outputs:
 
     __slots__ = ("probabilities", "values")
 
-    def __init__(
-        self, values: dict[str, list[Any]], probabilities: list[list[float]] | None = None
-    ) -> None:
+    def __init__(self, values: dict[str, list[Any]], probabilities: list[list[float]] | None = None) -> None:
         self.values = values
         self.probabilities = probabilities
 
@@ -143,6 +145,13 @@ class Timing:
         self.started = started
         self.read = self.queue = self.predict = self.encode = 0.0
 
+    def header(self) -> bytes:
+        """Return the stages as a `Server-Timing` header, in milliseconds (W3C Server Timing)."""
+        return (
+            f"read;dur={self.read * 1e3:.3f}, queue;dur={self.queue * 1e3:.3f}, "
+            f"predict;dur={self.predict * 1e3:.3f}, encode;dur={self.encode * 1e3:.3f}"
+        ).encode()
+
 
 class Prediction:
     """The answer to one call, before a protocol writes it down.
@@ -152,20 +161,30 @@ class Prediction:
         model: Name of the model that answered.
         version: Its version number; 0 for a bundle file that no registry has numbered.
         outputs: The model's outputs.
+        classes: Class labels as texts, in the order of the probabilities.
         columns: The rows that were read.
         timing: Where the time went.
     """
 
-    __slots__ = ("columns", "id", "model", "outputs", "timing", "version")
+    __slots__ = ("classes", "columns", "id", "model", "outputs", "timing", "version")
 
     def __init__(
-        self, id: str, model: str, version: int, columns: Columns, outputs: Outputs, timing: Timing
+        self,
+        prediction_id: str,
+        model: str,
+        version: int,
+        *,
+        classes: Sequence[str],
+        columns: Columns,
+        outputs: Outputs,
+        timing: Timing,
     ) -> None:
-        self.id = id
+        self.id = prediction_id
         self.model = model
         self.version = version
-        self.columns = columns
+        self.classes = classes
         self.outputs = outputs
+        self.columns = columns
         self.timing = timing
 
 

@@ -14,7 +14,6 @@ Raising the format number
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The typed inputs and outputs of a model: kinds, nullability, ranges, levels, policies, and their JSON Schema.
+"""The typed inputs and outputs of a model: kinds, nullability, ranges, levels, policies; their JSON Schema.
 
 A signature is data. What a request must look like follows from it in `validation.py`; how it is learnt from
 examples is in `kinds.py`.
@@ -150,12 +150,8 @@ class Signature:
             ArtifactCorrupt: The document is not a signature.
         """
         try:
-            inputs = tuple(
-                Input(**{k: tuple(v) if k in {"levels", "quantiles"} else v for k, v in entry.items()})
-                for entry in document["inputs"]
-            )
             signature = cls(
-                inputs=inputs,
+                inputs=tuple(_input_from_dict(entry) for entry in document["inputs"]),
                 outputs=tuple(Output(**entry) for entry in document["outputs"]),
                 classes=tuple(document["classes"]),
                 unseen_category=document["unseen_category"],
@@ -170,6 +166,11 @@ class Signature:
         from fairway.bundle.display import html_of_signature
 
         return html_of_signature(self)
+
+
+def _input_from_dict(entry: dict[str, Any]) -> Input:
+    fields: dict[str, Any] = {k: tuple(v) if k in {"levels", "quantiles"} else v for k, v in entry.items()}
+    return Input(**fields)
 
 
 def _check(signature: Signature) -> None:

@@ -1,0 +1,295 @@
+"""Tables of examples: files and frames of many makers, read into columns of plain Python values.
+
+Nothing is guessed about the model here. Missing values (NaN, NaT, NA, an empty CSV cell) become None.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import difflib
+import gzip
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fairway.errors import ExampleInvalid, MissingExtra
+
+TEXT_COLUMN = "text"
+_MISSING_CELLS = frozenset({"", "na", "n/a", "nan", "null", "none"})
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Named columns of equal length.
+
+    Attributes:
+        columns: Values by name; a missing value is None.
+        dtypes: Data type of a column as its maker names it (`float32`, `category`), where there is one.
+        categories: Levels of columns that are categorical by declaration, in their declared order.
+        form: How the rows were given: `frame`, `matrix`, `records` or `texts`.
+    """
+
+    columns: dict[str, list[Any]]
+    dtypes: dict[str, str] = dataclasses.field(default_factory=dict)
+    categories: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    form: str = "frame"
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return list(self.columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def drop(self, name: str) -> Table:
+        """Return the table without one column.
+
+        Raises:
+            ExampleInvalid: There is no such column.
+        """
+        if name not in self.columns:
+            close = difflib.get_close_matches(name, self.columns, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the columns are: {', '.join(self.columns)}"
+            raise ExampleInvalid(f"the example table has no column {name!r}", hint=hint)
+        return dataclasses.replace(self, columns={k: v for k, v in self.columns.items() if k != name})
+
+    def rename(self, names: Sequence[str]) -> Table:
+        """Return the table with other column names, in order."""
+        new = dict(zip(self.columns, names, strict=True))
+        return Table(
+            columns={new[k]: v for k, v in self.columns.items()},
+            dtypes={new[k]: v for k, v in self.dtypes.items()},
+            categories={new[k]: v for k, v in self.categories.items()},
+            form=self.form,
+        )
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield one tuple of values per row."""
+        return zip(*self.columns.values(), strict=True)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one dict per row."""
+        names = self.names
+        return [dict(zip(names, row, strict=True)) for row in self.rows()]
+
+
+def read_table(source: Any) -> Table:
+    """Read a table of examples.
+
+    Args:
+        source: Path of a `.csv`, `.parquet`, `.json` or `.ndjson` file (CSV and JSON also gzipped), a pandas,
+            polars or pyarrow frame, a numpy array, a list of dicts, a list of texts, or a dict of lists.
+
+    Raises:
+        ExampleInvalid: The source is none of these, is empty, or has columns of unequal length.
+        MissingExtra: Parquet without pyarrow.
+    """
+    table = _read(source)
+    if not table.columns or len(table) == 0:
+        raise ExampleInvalid(
+            "the example table has no rows", hint="give some rows as they will arrive in production"
+        )
+    lengths = {name: len(values) for name, values in table.columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ExampleInvalid(f"the columns of the example table have unequal lengths: {lengths}")
+    return table
+
+
+def _read(source: Any) -> Table:
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, str | Path):
+        return _read_file(Path(source))
+    if isinstance(source, Mapping):
+        return Table({str(k): [plain(v) for v in values] for k, values in source.items()})
+    for module, reader in _FRAMES.items():
+        if _made_by(source, module):
+            return reader(source)
+    if isinstance(source, Sequence):
+        return _from_sequence(source)
+    raise ExampleInvalid(
+        f"a table cannot be read from {type(source).__name__}",
+        hint="give a CSV or Parquet file, a frame, an array, a list of dicts or a list of texts",
+    )
+
+
+def _made_by(value: Any, module: str) -> bool:
+    # Compared as text, so that no frame library is imported to find out.
+    return any(kind.__module__.split(".")[0] == module for kind in type(value).__mro__)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as plain Python data; anything that means "missing" becomes None."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, datetime.datetime):
+        # pandas.NaT is a datetime of its own that equals nothing.
+        return value if value == value else None  # noqa: PLR0124
+    if isinstance(value, datetime.date):
+        return datetime.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a date has no zone
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy arrays and scalars
+        return plain(value.tolist())
+    if type(value).__name__ in {"NAType", "NaTType"}:
+        return None
+    if type(value).__name__ == "Decimal":
+        return plain(float(value))
+    raise ExampleInvalid(f"the example table holds a value of the type {type(value).__name__}")
+
+
+def _from_sequence(source: Sequence[Any]) -> Table:
+    first = source[0] if source else None
+    if all(isinstance(row, str) for row in source):
+        return Table({TEXT_COLUMN: list(source)}, form="texts")
+    if all(isinstance(row, Mapping) for row in source):
+        names = dict.fromkeys(str(name) for row in source for name in row)
+        return Table({n: [plain(row.get(n)) for row in source] for n in names}, form="records")
+    if all(isinstance(row, list | tuple) and len(row) == len(first) for row in source if first is not None):
+        columns = zip(*source, strict=True)
+        return Table({f"x{i}": [plain(v) for v in c] for i, c in enumerate(columns)}, form="matrix")
+    raise ExampleInvalid(
+        "the rows of the example are not all of one form: texts, dicts or lists of equal length"
+    )
+
+
+def _from_numpy(array: Any) -> Table:
+    if array.ndim == 1 and array.dtype.kind in "OUS":
+        return _from_sequence([str(v) if array.dtype.kind == "U" else v for v in array.tolist()])
+    if array.ndim != 2:
+        raise ExampleInvalid(f"the example array has {array.ndim} dimensions; rows x columns is needed")
+    names = [f"x{i}" for i in range(array.shape[1])]
+    columns = {n: [plain(v) for v in array[:, i].tolist()] for i, n in enumerate(names)}
+    return Table(columns, dtypes=dict.fromkeys(names, str(array.dtype)), form="matrix")
+
+
+def _from_pandas(frame: Any) -> Table:
+    if frame.ndim == 1:  # a Series of texts or of dicts
+        return _from_sequence(frame.tolist())
+    if not frame.columns.is_unique:
+        raise ExampleInvalid("the example frame has two columns of one name")
+    frame = frame.rename(columns=str)
+    dtypes = {name: str(frame[name].dtype) for name in frame.columns}
+    categories = {
+        n: [plain(v) for v in frame[n].cat.categories] for n, d in dtypes.items() if d == "category"
+    }
+    columns = {n: [plain(v) for v in _pandas_values(frame[n], dtypes[n])] for n in frame.columns}
+    return Table(columns, dtypes=dtypes, categories=categories)
+
+
+def _pandas_values(series: Any, dtype: str) -> list[Any]:
+    if dtype.startswith("datetime64"):
+        return [
+            None if absent else v.to_pydatetime() for v, absent in zip(series, series.isna(), strict=True)
+        ]
+    values: list[Any] = series.astype(object).tolist()
+    return values
+
+
+def _from_polars(frame: Any) -> Table:
+    if not hasattr(frame, "columns"):
+        return _from_sequence(frame.to_list())
+    if hasattr(frame, "collect"):
+        frame = frame.collect()
+    dtypes = {name: str(dtype).split("(")[0] for name, dtype in frame.schema.items()}
+    declared = [n for n, d in dtypes.items() if d in {"Categorical", "Enum"}]
+    categories = {n: frame[n].drop_nulls().unique().cast(str).sort().to_list() for n in declared}
+    columns = {n: [plain(v) for v in values] for n, values in frame.to_dict(as_series=False).items()}
+    return Table(columns, categories=categories)
+
+
+def _from_arrow(table: Any) -> Table:
+    return Table({n: [plain(v) for v in values] for n, values in table.to_pydict().items()})
+
+
+_FRAMES = {"pandas": _from_pandas, "polars": _from_polars, "pyarrow": _from_arrow, "numpy": _from_numpy}
+
+
+def _read_file(path: Path) -> Table:
+    try:
+        data = path.read_bytes()
+    except OSError as cause:
+        raise ExampleInvalid(f"the example file {path} cannot be read: {cause.strerror}") from cause
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        data, suffixes = gzip.decompress(data), suffixes[:-1]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in {".parquet", ".pq"}:
+        return _read_parquet(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        raise ExampleInvalid(f"the example file {path} is not UTF-8 text") from cause
+    if suffix in {".csv", ".tsv"}:
+        return _read_csv(text, delimiter="\t" if suffix == ".tsv" else ",")
+    if suffix in {".ndjson", ".jsonl", ".json"}:
+        return _read_json(text, path, lines=suffix != ".json")
+    raise ExampleInvalid(
+        f"the kind of the example file {path.name} is not known",
+        hint="use a file that ends in .csv, .tsv, .parquet, .json or .ndjson",
+    )
+
+
+def _read_parquet(data: bytes) -> Table:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as cause:
+        raise MissingExtra("pyarrow", "tables", purpose="reading Parquet") from cause
+    try:
+        return _from_arrow(pq.read_table(io.BytesIO(data)))
+    except (OSError, ValueError) as cause:  # pyarrow's own errors derive from these
+        raise ExampleInvalid("the example file is not a Parquet file") from cause
+
+
+def _read_json(text: str, path: Path, *, lines: bool) -> Table:
+    try:
+        if lines:
+            return _read([msgspec.json.decode(line) for line in text.splitlines() if line.strip()])
+        return _read(msgspec.json.decode(text))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+        raise ExampleInvalid(f"the example file {path.name} is not valid JSON: {cause}") from cause
+
+
+def _read_csv(text: str, *, delimiter: str) -> Table:
+    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    if not rows:
+        return Table({})
+    header, body = rows[0], [row for row in rows[1:] if row]
+    if len(set(header)) != len(header):
+        raise ExampleInvalid("the CSV file's first line names a column twice")
+    for number, row in enumerate(body, start=2):
+        if len(row) != len(header):
+            raise ExampleInvalid(
+                f"row {number} of the CSV file has {len(row)} cells; the header has {len(header)}"
+            )
+    return Table({name: csv_values([row[i] for row in body]) for i, name in enumerate(header)})
+
+
+def csv_values(cells: Sequence[str]) -> list[Any]:
+    """Return the cells of one CSV column as numbers, booleans or texts, whichever all of them are."""
+    bare = [cell.strip() for cell in cells]
+    missing = [cell.lower() in _MISSING_CELLS for cell in bare]
+    filled = [cell for cell, absent in zip(bare, missing, strict=True) if not absent]
+    convert: Any = None
+    if filled and all(map(_INTEGER.fullmatch, filled)):
+        convert = int
+    elif filled and all(map(_NUMBER.fullmatch, filled)):
+        convert = float
+    elif filled and all(cell.lower() in _BOOLEANS for cell in filled):
+        convert = lambda cell: _BOOLEANS[cell.lower()]  # noqa: E731 - one of three converters
+    if convert is not None:
+        return [None if absent else convert(cell) for cell, absent in zip(bare, missing, strict=True)]
+    return [cell or None for cell in cells]

@@ -1,0 +1,474 @@
+"""Which rows a model accepts: the reference validator, and the msgspec types that are its fast front.
+
+`Validator` is the definition. It is plain Python, takes parsed rows and finds every fault of every row.
+`row_types` builds msgspec types from the same signature; what they accept, the validator accepts with equal
+values (proven by a property test), so a caller tries them first and falls back to the validator for the full
+list of faults.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from fairway.bundle.kinds import parse_datetime
+from fairway.bundle.signature import MAX_EXACT_INTEGER, Input, Signature
+from fairway.errors import Fault, SignatureMismatch
+from fairway.messages import Columns, Row
+
+MAX_LISTED_FAULTS = 20
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_KIND_WORDS = {
+    "category_list": "array of strings",
+    "text_list": "array of strings",
+    "vector": "array of numbers",
+    "text": "string",
+    "category": "string",
+    "datetime": "date and time (ISO 8601)",
+}
+
+
+def json_kind(value: Any) -> str:
+    """Return the JSON name of a value's kind."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "object" if isinstance(value, Mapping) else "array"
+
+
+def expected_kind(entry: Input) -> str:
+    """Return what an input expects, in the words of an error message."""
+    if entry.kind in {"category", "category_list"} and entry.levels and isinstance(entry.levels[0], int):
+        return "integer" if entry.kind == "category" else "array of integers"
+    return _KIND_WORDS.get(entry.kind, entry.kind)
+
+
+def escape_pointer(token: str) -> str:
+    """Escape one reference token of a JSON pointer (RFC 6901 section 3)."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+class _Refused(Exception):
+    """A value does not fit its input; holds fault code, message and the place below the value."""
+
+    def __init__(self, code: str, message: str, *, got: str = "", below: str = "") -> None:
+        super().__init__(message)
+        self.fault = (code, message, got, below)
+
+
+class Validator:
+    """The reference: every rule about rows, in plain Python.
+
+    Args:
+        signature: Inputs and policies.
+        max_text_chars: Longest text that is read, in code points.
+    """
+
+    def __init__(self, signature: Signature, *, max_text_chars: int = 1_000_000) -> None:
+        self.signature = signature
+        self._inputs = signature.inputs
+        self._names = signature.names
+        self._index = {entry.name: entry for entry in signature.inputs}
+        self._max_text_chars = max_text_chars
+        self._policies = _Policies(signature)
+
+    def check(self, rows: Sequence[Any], *, pointer: Callable[[int], str]) -> Columns:
+        """Return the rows as columns, or raise with every fault of every row.
+
+        Args:
+            rows: Parsed rows; each a record, an array in signature order, or the bare value of an only input.
+            pointer: Gives the JSON pointer of row n in the body as it was sent.
+
+        Raises:
+            SignatureMismatch: The first 20 faults and the total.
+        """
+        faults: list[Fault] = []
+        total = 0
+        values: list[Row] = []
+        for number, raw in enumerate(rows):
+            found: list[Fault] = []
+            values.append(self._row(raw, pointer(number), found))
+            total += len(found)
+            faults.extend(found[: MAX_LISTED_FAULTS - len(faults)])
+        columns = Columns(self._names, values)
+        if not total:
+            refused = self._policies.apply(columns)
+            total = len(refused)
+            faults = [self._policy_fault(*place, rows, pointer) for place in refused[:MAX_LISTED_FAULTS]]
+        if total:
+            raise SignatureMismatch(faults, total=total)
+        return columns
+
+    def _row(self, raw: Any, pointer: str, faults: list[Fault]) -> Row:
+        if isinstance(raw, Mapping):
+            return self._record(raw, pointer, faults)
+        if isinstance(raw, list | tuple) and not self._is_bare_list(raw):
+            return self._array(raw, pointer, faults)
+        if len(self._inputs) == 1:
+            return [self._value(self._inputs[0], raw, pointer, faults)]
+        got = json_kind(raw)
+        message = f"expected a row (an object or an array), got {got}"
+        faults.append(Fault(pointer, "value_type", message, "object or array", got))
+        return []
+
+    def _is_bare_list(self, raw: Sequence[Any]) -> bool:
+        """Tell a list value of a model's only input from an array row that holds it."""
+        if len(self._inputs) != 1 or self._inputs[0].kind not in {"vector", "text_list", "category_list"}:
+            return False
+        return not (len(raw) == 1 and isinstance(raw[0], list | tuple))
+
+    def _record(self, raw: Mapping[str, Any], pointer: str, faults: list[Fault]) -> Row:
+        row = []
+        for entry in self._inputs:
+            place = f"{pointer}/{escape_pointer(entry.name)}"
+            if entry.name in raw:
+                row.append(self._value(entry, raw[entry.name], place, faults))
+                continue
+            row.append(None)
+            if not entry.nullable:
+                expected = expected_kind(entry)
+                message = f"the input {entry.name!r} ({expected}) is missing"
+                faults.append(Fault(place, "feature_missing", message, expected))
+        if len(raw) > len(self._inputs) or any(name not in self._index for name in raw):
+            self._report_unknown(raw, pointer, faults)
+        return row
+
+    def _report_unknown(self, raw: Mapping[str, Any], pointer: str, faults: list[Fault]) -> None:
+        for name in raw:
+            if name in self._index:
+                continue
+            shown = name if len(name) <= 80 else name[:77] + "..."
+            message = f"there is no input {shown!r}"
+            # Comparing names is quadratic in their length and number: only for what will be shown.
+            if len(faults) < MAX_LISTED_FAULTS and len(name) <= 256:
+                close = difflib.get_close_matches(name, self._names, n=1)
+                message += f"; did you mean {close[0]!r}?" if close else ""
+            faults.append(Fault(f"{pointer}/{escape_pointer(shown)}", "feature_unknown", message))
+
+    def _array(self, raw: Sequence[Any], pointer: str, faults: list[Fault]) -> Row:
+        if len(raw) != len(self._inputs):
+            message = f"expected {len(self._inputs)} values in a row, got {len(raw)}"
+            faults.append(Fault(pointer, "row_length", message, str(len(self._inputs)), str(len(raw))))
+            return []
+        return [
+            self._value(entry, value, f"{pointer}/{i}", faults)
+            for i, (entry, value) in enumerate(zip(self._inputs, raw, strict=True))
+        ]
+
+    def _value(self, entry: Input, value: Any, pointer: str, faults: list[Fault]) -> Any:
+        expected = expected_kind(entry)
+        if value is None:
+            if not entry.nullable:
+                message = f"expected {expected}, got null; this input takes no missing values"
+                faults.append(Fault(pointer, "value_missing", message, expected, "null"))
+            return None
+        try:
+            return _CONVERTERS[entry.kind](value, entry, self._max_text_chars)
+        except _Refused as refused:
+            code, message, got, below = refused.fault
+            faults.append(Fault(pointer + below, code, message, expected, got))
+            return None
+
+    def _policy_fault(
+        self, row: int, name: str, code: str, rows: Sequence[Any], pointer: Callable[[int], str]
+    ) -> Fault:
+        place = pointer(row)
+        if isinstance(rows[row], Mapping):
+            place += f"/{escape_pointer(name)}"
+        elif isinstance(rows[row], list | tuple) and not self._is_bare_list(rows[row]):
+            place += f"/{self._names.index(name)}"
+        entry = self._index[name]
+        if code == "out_of_range":
+            message = (
+                f"the value lies outside {entry.minimum:g} to {entry.maximum:g}, the range seen in training"
+            )
+        else:
+            message = "the category was not seen in training"
+        return Fault(place, code, message, expected_kind(entry))
+
+
+class _Policies:
+    """What happens to values of the right kind that were not seen in training."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.reject = {
+            "category_unknown": signature.unseen_category == "reject",
+            "out_of_range": signature.out_of_range == "reject",
+        }
+        self.levels: list[tuple[int, frozenset[Any], bool]] = []
+        self.ranges: list[tuple[int, float, float]] = []
+        self._names = signature.names
+        for i, entry in enumerate(signature.inputs):
+            if entry.levels and signature.unseen_category != "pass":
+                self.levels.append((i, frozenset(entry.levels), entry.kind == "category_list"))
+            if entry.minimum is not None and entry.maximum is not None and signature.out_of_range != "pass":
+                self.ranges.append((i, entry.minimum, entry.maximum))
+
+    def apply(self, columns: Columns) -> list[tuple[int, str, str]]:
+        """Write flags into *columns*; return (row, input name, code) of every value that policy refuses."""
+        refused: list[tuple[int, str, str]] = []
+        flags: list[dict[str, str]] | None = None
+        for n, row in enumerate(columns.rows):
+            for index, code in self._unseen(row):
+                name = self._names[index]
+                if self.reject[code]:
+                    refused.append((n, name, code))
+                    continue
+                if flags is None:
+                    flags = [{} for _ in range(len(columns.rows))]
+                flags[n][name] = code
+        columns.flags = flags
+        return refused
+
+    def _unseen(self, row: Row) -> Iterable[tuple[int, str]]:
+        for i, low, high in self.ranges:
+            value = row[i]
+            if value is not None and not low <= value <= high:
+                yield i, "out_of_range"
+        for i, levels, is_list in self.levels:
+            value = row[i]
+            if value is None:
+                continue
+            if (not levels.issuperset(value)) if is_list else value not in levels:
+                yield i, "category_unknown"
+
+
+def _mismatch(expected: str, value: Any) -> _Refused:
+    got = json_kind(value)
+    message = f"expected {expected}, got {got}"
+    if got == "string" and expected in {"number", "integer"} and _reads_as_number(value):
+        message += "; send the number without quotes"
+    return _Refused("value_type", message, got=got)
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text[:64])
+    except ValueError:
+        return False
+    return True
+
+
+def _number(value: Any, _entry: Input, _max_chars: int) -> float:
+    if type(value) is float:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _mismatch("number", value)
+    if -MAX_EXACT_INTEGER < value < MAX_EXACT_INTEGER:
+        return float(value)
+    if value.bit_length() > 1023 or int(float(value)) != value:
+        message = "the integer cannot be held exactly by a number (float64); the limit is 2^53"
+        raise _Refused("number_range", message, got="integer")
+    return float(value)
+
+
+def _integer(value: Any, _entry: Input, _max_chars: int) -> int:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT_INTEGER:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, float):
+            message = "expected integer, got a number with a fraction or beyond 2^53"
+            raise _Refused("value_type", message, got="number")
+        raise _mismatch("integer", value)
+    if not _INT64_MIN <= value <= _INT64_MAX:
+        raise _Refused("number_range", "the integer needs more than 64 bits", got="integer")
+    return value
+
+
+def _boolean(value: Any, _entry: Input, _max_chars: int) -> bool:
+    if not isinstance(value, bool):
+        raise _mismatch("boolean", value)
+    return value
+
+
+def _text(value: Any, entry: Input, max_chars: int) -> str:
+    if not isinstance(value, str):
+        raise _mismatch(expected_kind(entry), value)
+    if len(value) > max_chars:
+        message = f"the text has {len(value)} characters; the limit is {max_chars}"
+        raise _Refused("value_too_long", message, got="string")
+    return value
+
+
+def _category(value: Any, entry: Input, max_chars: int) -> str | int:
+    if entry.levels and isinstance(entry.levels[0], int):
+        return _integer(value, entry, max_chars)
+    return _text(value, entry, max_chars)
+
+
+def _datetime(value: Any, entry: Input, _max_chars: int) -> datetime.datetime:
+    if not isinstance(value, str | datetime.datetime):
+        raise _mismatch(expected_kind(entry), value)
+    try:
+        return parse_datetime(value)
+    except (ValueError, OverflowError):
+        message = "the text is no existing date and time; write it like 2026-02-28T13:45:00"
+        raise _Refused("value_format", message, got="string") from None
+
+
+def _list_of(convert: Callable[[Any, Input, int], Any]) -> Callable[[Any, Input, int], list[Any]]:
+    def convert_list(value: Any, entry: Input, max_chars: int) -> list[Any]:
+        if not isinstance(value, list | tuple):
+            raise _mismatch(expected_kind(entry), value)
+        items = []
+        for n, item in enumerate(value):
+            try:
+                items.append(convert(item, entry, max_chars))
+            except _Refused as refused:
+                code, message, got, _ = refused.fault
+                raise _Refused(code, message, got=got, below=f"/{n}") from None
+        return items
+
+    return convert_list
+
+
+def _item_text(value: Any, entry: Input, max_chars: int) -> str:
+    if not isinstance(value, str):
+        raise _mismatch("string", value)
+    return _text(value, entry, max_chars)
+
+
+def _item_level(value: Any, entry: Input, max_chars: int) -> str | int:
+    if entry.levels and isinstance(entry.levels[0], int):
+        return _integer(value, entry, max_chars)
+    return _item_text(value, entry, max_chars)
+
+
+def _vector(value: Any, entry: Input, max_chars: int) -> list[float]:
+    numbers = _list_of(_number)(value, entry, max_chars)
+    if len(numbers) != entry.width:
+        message = f"expected {entry.width} numbers, got {len(numbers)}"
+        raise _Refused("value_type", message, got="array")
+    return numbers
+
+
+_CONVERTERS: dict[str, Callable[[Any, Input, int], Any]] = {
+    "number": _number,
+    "integer": _integer,
+    "boolean": _boolean,
+    "category": _category,
+    "text": _text,
+    "datetime": _datetime,
+    "category_list": _list_of(_item_level),
+    "text_list": _list_of(_item_text),
+    "vector": _vector,
+}
+
+
+class RowTypes:
+    """The fast front: msgspec types of one row, and how their values become columns.
+
+    Attributes:
+        record: Struct type of a row written as an object.
+        array: Tuple type of a row written as an array in signature order.
+    """
+
+    def __init__(self, signature: Signature, *, max_text_chars: int = 1_000_000) -> None:
+        self._names = signature.names
+        self._inputs = signature.inputs
+        self._policies = _Policies(signature)
+        types = [_msgspec_type(entry, max_text_chars) for entry in signature.inputs]
+        fields = [
+            (f"f{i}", kind | msgspec.UnsetType if entry.nullable else kind, *_default(entry))
+            for i, (entry, kind) in enumerate(zip(signature.inputs, types, strict=True))
+        ]
+        self.record = msgspec.defstruct(
+            "Record",
+            fields,
+            rename={f"f{i}": name for i, name in enumerate(self._names)},
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
+        self.array = tuple[tuple(types)]  # type: ignore[misc]
+        self._texts = [
+            i for i, e in enumerate(signature.inputs) if e.kind in _STRING_KINDS and not _has_int_levels(e)
+        ]
+        self._optional = any(entry.nullable for entry in signature.inputs)
+        self._datetimes = [i for i, e in enumerate(signature.inputs) if e.kind == "datetime"]
+
+    def columns_of_records(self, records: Sequence[Any]) -> tuple[Columns, int] | None:
+        """Return the columns of decoded records and the number of quotation marks they account for."""
+        rows: list[Row] = [msgspec.structs.astuple(record) for record in records]
+        width, quotes = len(self._names), 0
+        if self._optional:
+            unset = msgspec.UNSET
+            quotes = 2 * sum(value is not unset for row in rows for value in row)
+            rows = [[None if value is unset else value for value in row] for row in rows]
+        else:
+            quotes = 2 * width * len(rows)
+        columns = self._finish(rows)
+        return None if columns is None else (columns, quotes + self._text_quotes(columns.rows))
+
+    def columns_of_arrays(self, rows: Sequence[Row]) -> tuple[Columns, int] | None:
+        """Return the columns of decoded arrays and the number of quotation marks they account for."""
+        columns = self._finish(rows)
+        return None if columns is None else (columns, self._text_quotes(rows))
+
+    def _text_quotes(self, rows: Sequence[Row]) -> int:
+        quotes = 0
+        for i in self._texts:
+            for row in rows:
+                value = row[i]
+                if value is not None:
+                    quotes += 2 * len(value) if type(value) is list else 2
+        return quotes
+
+    def _finish(self, rows: Sequence[Row]) -> Columns | None:
+        """Do what types cannot say; None sends the caller to the reference."""
+        if self._datetimes:
+            try:
+                rows = [self._with_datetimes(row) for row in rows]
+            except (ValueError, OverflowError):
+                return None
+        columns = Columns(self._names, rows)
+        return None if self._policies.apply(columns) else columns
+
+    def _with_datetimes(self, row: Row) -> Row:
+        changed = list(row)
+        for i in self._datetimes:
+            if changed[i] is not None:
+                changed[i] = parse_datetime(changed[i])
+        return changed
+
+
+_STRING_KINDS = frozenset({"text", "category", "datetime", "text_list", "category_list"})
+
+
+def _has_int_levels(entry: Input) -> bool:
+    return bool(entry.levels) and isinstance(entry.levels[0], int)
+
+
+def _default(entry: Input) -> tuple[Any, ...]:
+    return (msgspec.UNSET,) if entry.nullable else ()
+
+
+def _msgspec_type(entry: Input, max_text_chars: int) -> Any:
+    # Beyond 2^53 msgspec would round an integer silently: leave such values to the reference.
+    number: Any = Annotated[float, msgspec.Meta(gt=-MAX_EXACT_INTEGER, lt=MAX_EXACT_INTEGER)]
+    integer: Any = Annotated[int, msgspec.Meta(ge=_INT64_MIN, le=_INT64_MAX)]
+    text: Any = Annotated[str, msgspec.Meta(max_length=max_text_chars)]
+    level: Any = integer if _has_int_levels(entry) else text
+    kind = {
+        "number": number,
+        "integer": integer,
+        "boolean": bool,
+        "category": level,
+        "text": text,
+        "datetime": str,
+        "category_list": list[level],
+        "text_list": list[text],
+        "vector": Annotated[list[number], msgspec.Meta(min_length=entry.width, max_length=entry.width)],
+    }[entry.kind]
+    return kind | None if entry.nullable else kind

@@ -1,0 +1,420 @@
+"""scikit-learn estimators and pipelines, and whatever else keeps their manners.
+
+Saved by joblib. A model is fed the way it was fitted: as a frame, a matrix, a list of dicts or a list of
+texts; which of them is found out by trying, once, when the model is packed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fairway.bundle.code import CodeSpace, missing_module
+from fairway.bundle.signature import Output, Signature
+from fairway.bundle.tables import Table, plain
+from fairway.bundle.validation import Validator
+from fairway.errors import (
+    ArtifactCorrupt,
+    ArtifactImport,
+    ExampleInvalid,
+    FairwayError,
+    MissingExtra,
+    ModelContract,
+    UsageError,
+)
+from fairway.flavors.base import Description, Predictor
+from fairway.messages import Columns, Outputs
+
+FILE = "model/model.joblib"
+FEEDS = ("frame", "matrix", "records", "texts")
+DEFAULT_OUTPUT = "prediction"
+_PROBE_ROWS = 10_000
+
+# First bytes of a pickle and of the compressors that joblib knows (zlib, gzip, bz2, xz, lzma, lz4).
+_MAGICS = (
+    b"\x80",
+    b"x\x01",
+    b"x\x5e",
+    b"x\x9c",
+    b"x\xda",
+    b"\x1f\x8b",
+    b"BZ",
+    b"\xfd7zXZ",
+    b"]\x00",
+    b"\x04\x22\x4d\x18",
+)
+_TEXT_READERS = frozenset({"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"})
+_RECORD_READERS = frozenset({"DictVectorizer", "FeatureHasher"})
+
+
+class SklearnFlavor:
+    """Implement `fairway.flavors.base.Flavor` for scikit-learn."""
+
+    name = "sklearn"
+    tolerance = 1e-9  # the linear algebra libraries of two machines differ in the last bits
+
+    def matches(self, type_names: Sequence[str]) -> bool:
+        """Match every class that derives from one of scikit-learn's."""
+        return any(name.startswith("sklearn.") for name in type_names)
+
+    def reads(self, data: bytes) -> bool:
+        """Match pickle and joblib files, compressed or not."""
+        return data.startswith(_MAGICS)
+
+    def describe(self, model: Any) -> Description:
+        """Read class, hyperparameters and modules from the estimator and its steps."""
+        steps = list(_steps(model))
+        last = steps[-1][1]
+        names = type(model).__name__
+        return Description(
+            model_type=names if last is model else f"{names} ({type(last).__name__})",
+            hyperparameters=_hyperparameters(steps),
+            modules={"sklearn", "joblib", "numpy", "scipy", *(type(step).__module__ for _, step in steps)},
+            input_names=tuple(map(str, getattr(model, "feature_names_in_", ()))),
+        )
+
+    def dump(self, model: Any) -> dict[str, bytes]:
+        """Save by joblib, uncompressed: the bundle file compresses."""
+        joblib = _import_joblib()
+        buffer = io.BytesIO()
+        try:
+            joblib.dump(model, buffer)
+        except Exception as cause:  # pickling calls the model's own code: anything may come
+            raise ArtifactCorrupt(
+                f"the model cannot be saved: {cause}",
+                hint="functions inside a model must be defined in a module (no lambda, no nested function)",
+            ) from cause
+        return {FILE: buffer.getvalue()}
+
+    def load(self, read: Callable[[str], bytes], code: CodeSpace) -> Any:
+        """Load from the verified bytes, with the bundle's own modules in sight."""
+        joblib = _import_joblib()
+        data = read(FILE)
+        try:
+            # The environment check tells of version differences, in words; joblib and sklearn only warn.
+            with code.active(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = joblib.load(io.BytesIO(data))
+        except FairwayError:
+            raise
+        except ImportError as cause:
+            raise _missing(cause) from cause
+        except AttributeError as cause:
+            raise ArtifactImport(
+                f"the model file needs something that is not there: {cause}",
+                hint="a class defined in a script or notebook cannot be loaded elsewhere: "
+                "move it to a .py file, save the model again, and give that file with --code",
+            ) from cause
+        except Exception as cause:  # a damaged pickle raises whatever its bytes happen to mean
+            raise ArtifactCorrupt(
+                f"the model file cannot be read as a pickle ({type(cause).__name__})",
+                hint="was it cut off while copying? save it again with joblib.dump(model, path)",
+            ) from cause
+        if not callable(getattr(model, "predict", None)):
+            raise ArtifactCorrupt(
+                f"the file holds a {type(model).__name__}, which has no predict method",
+                hint="save the fitted estimator or pipeline itself",
+            )
+        return model
+
+    def learn(
+        self, model: Any, table: Table, signature: Signature, *, output_names: Sequence[str], feed: str | None
+    ) -> tuple[Signature, dict[str, Any]]:
+        """Try the ways of feeding in order of likelihood; keep the first that gives one answer per row."""
+        if feed is not None and feed not in FEEDS:
+            raise UsageError(f"{feed!r} is no way to feed a model", hint=f"use one of: {', '.join(FEEDS)}")
+        columns = Columns(signature.names, [list(row) for row in table.rows()][:_PROBE_ROWS])
+        columns = Validator(signature).check(columns.rows, pointer=str) if columns.rows else columns
+        attempts = [feed] if feed else _likely_feeds(model, table, signature)
+        problems = []
+        for attempt in attempts:
+            options = _options(attempt, table, signature)
+            try:
+                answers = _call(model.predict, _feeder(options, signature)(columns), len(columns))
+            except FairwayError:
+                raise
+            except Exception as cause:  # noqa: BLE001 - the model's own words, whatever they are
+                problems.append(f"as {attempt}: {type(cause).__name__}: {str(cause)[:200]}")
+                continue
+            if (
+                attempt == "frame"
+                and not feed
+                and _matrix_is_equal(model, signature, columns, answers, table)
+            ):
+                options = _options("matrix", table, signature)
+            return _with_outputs(signature, model, answers, output_names), options
+        raise ExampleInvalid(
+            "the model does not take the example rows: " + "; ".join(problems),
+            hint="give the example as the model was fitted (same columns, without the target: --target NAME)",
+        )
+
+    def predictor(self, model: Any, signature: Signature, options: dict[str, Any]) -> Predictor:
+        """Bind the model to the way of feeding that was found when it was packed."""
+        # It was fitted with names and is fed a matrix in the same order: proven equal, and much faster.
+        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
+        return _SklearnPredictor(model, signature, _feeder(options, signature))
+
+
+FLAVOR = SklearnFlavor()
+
+
+class _SklearnPredictor:
+    """A scikit-learn model bound to its signature."""
+
+    def __init__(self, model: Any, signature: Signature, feed: Callable[[Columns], Any]) -> None:
+        self._model = model
+        self._feed = feed
+        self._names = [output.name for output in signature.outputs]
+        self._has_probabilities = bool(signature.classes)
+
+    def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:
+        fed = self._feed(columns)
+        answers = _call(self._model.predict, fed, len(columns))
+        if len(answers) != len(self._names):
+            raise ModelContract(
+                f"the model gave {len(answers)} outputs; its signature has {len(self._names)}"
+            )
+        values = dict(zip(self._names, answers.values(), strict=True))
+        if not (probabilities and self._has_probabilities):
+            return Outputs(values)
+        rows = self._model.predict_proba(fed)
+        if len(rows) != len(columns):
+            raise ModelContract(f"the model gave probabilities for {len(rows)} rows of {len(columns)}")
+        return Outputs(values, rows.tolist())
+
+
+def _call(predict: Callable[[Any], Any], fed: Any, rows: int) -> dict[str, list[Any]]:
+    """Return the model's answers as one list per output; unnamed outputs have numbers for names."""
+    answer = predict(fed)
+    if hasattr(answer, "columns") and hasattr(answer, "to_dict"):
+        named = {str(name): plain_list(answer[name].tolist()) for name in answer.columns}
+    elif isinstance(answer, dict):
+        named = {str(name): plain_list(values) for name, values in answer.items()}
+    else:
+        named = _unnamed(answer)
+    for name, values in named.items():
+        if len(values) != rows:
+            raise ModelContract(f"the model gave {len(values)} values of {name!r} for {rows} rows")
+    return named
+
+
+def _unnamed(answer: Any) -> dict[str, list[Any]]:
+    values = answer.tolist() if hasattr(answer, "tolist") else list(answer)
+    first = values[0] if values else None
+    if isinstance(first, dict):
+        return {str(name): [row[name] for row in values] for name in first}
+    if isinstance(first, list | tuple):
+        columns = [list(column) for column in zip(*values, strict=True)]
+        if len(columns) == 1:
+            return {DEFAULT_OUTPUT: columns[0]}
+        return {f"{DEFAULT_OUTPUT}_{i}": column for i, column in enumerate(columns)}
+    return {DEFAULT_OUTPUT: values}
+
+
+def plain_list(values: Any) -> list[Any]:
+    """Return output values as plain Python data."""
+    return values.tolist() if hasattr(values, "tolist") else [plain(value) for value in values]
+
+
+def _with_outputs(
+    signature: Signature, model: Any, answers: dict[str, list[Any]], names: Sequence[str]
+) -> Signature:
+    if names and len(names) != len(answers):
+        raise UsageError(
+            f"{len(names)} output names were given; the model has {len(answers)} outputs",
+            hint="--output takes one name per output, separated by commas",
+        )
+    if len(set(names)) != len(names):
+        raise UsageError("two outputs have the same name")
+    classes = _classes(model)
+    chosen = names or tuple(answers)
+    outputs = tuple(_output(n, values, model) for n, values in zip(chosen, answers.values(), strict=True))
+    return dataclasses.replace(signature, outputs=outputs, classes=classes if len(outputs) == 1 else ())
+
+
+def _output(name: str, values: list[Any], model: Any) -> Output:
+    types = {type(value) for value in values if value is not None}
+    if types <= {float}:
+        is_label = hasattr(model, "classes_")
+        return Output(name, "label" if is_label else "score", "number")
+    words: dict[type, Any] = {bool: "boolean", int: "integer", str: "text"}
+    if len(types) != 1 or next(iter(types)) not in words:
+        kinds = ", ".join(sorted(kind.__name__ for kind in types))
+        raise ExampleInvalid(
+            f"the model's output {name!r} holds values that JSON has no single kind for: {kinds}"
+        )
+    return Output(name, "label", words[next(iter(types))])
+
+
+def _classes(model: Any) -> tuple[Any, ...]:
+    classes = getattr(model, "classes_", None)
+    # Several targets have a list of class arrays: no single set of probabilities.
+    if classes is None or not hasattr(model, "predict_proba") or not hasattr(classes, "tolist"):
+        return ()
+    return tuple(classes.tolist())
+
+
+def _steps(model: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the estimators that a model is made of, outer first, the last step last."""
+    yield name, model
+    children = getattr(model, "steps", None) or getattr(model, "transformers_", None) or ()
+    best = getattr(model, "best_estimator_", None)
+    if best is not None:
+        children = [("best", best)]
+    for child in children:
+        if hasattr(child[1], "get_params"):
+            yield from _steps(child[1], f"{name}.{child[0]}".lstrip("."))
+
+
+def _hyperparameters(steps: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what was set by hand for every step, and everything that is a plain value for the last one."""
+    found: dict[str, Any] = {}
+    for name, step in steps:
+        try:
+            params = step.get_params(deep=False)
+            defaults = type(step)().get_params(deep=False)
+        except Exception:  # noqa: BLE001 - a foreign constructor; the card can do without
+            params, defaults = dict(getattr(step, "get_params", dict)() or {}), {}
+        for key, value in sorted(params.items()):
+            is_plain = value is None or isinstance(value, str | bool | int | float)
+            if is_plain and (step is steps[-1][1] or value != defaults.get(key)):
+                found[f"{name}.{key}".lstrip(".")] = value
+    return found
+
+
+def _likely_feeds(model: Any, table: Table, signature: Signature) -> list[str]:
+    readers = {type(step).__name__ for _, step in _steps(model)}
+    only_text = len(signature.inputs) == 1 and signature.inputs[0].kind in {"text", "category"}
+    if only_text and (readers & _TEXT_READERS or table.form == "texts"):
+        return ["texts", "frame"]
+    if readers & _RECORD_READERS:
+        return ["records", "frame"]
+    order = {"records": ["records", "frame", "matrix"], "matrix": ["matrix", "frame"]}.get(
+        table.form, ["frame", "matrix", "records"]
+    )
+    if hasattr(model, "feature_names_in_"):
+        order = ["frame", *(feed for feed in order if feed != "frame")]
+    elif _is_numeric(signature):
+        order = ["matrix", *(feed for feed in order if feed != "matrix")]
+    return order
+
+
+def _is_numeric(signature: Signature) -> bool:
+    return all(entry.kind in {"number", "integer", "boolean"} for entry in signature.inputs)
+
+
+def _matrix_is_equal(
+    model: Any, signature: Signature, columns: Columns, answers: dict[str, list[Any]], table: Table
+) -> bool:
+    """Tell whether a bare matrix gives the very same answers as a frame; it spares building one per call."""
+    if not _is_numeric(signature):
+        return False
+    options = _options("matrix", table, signature)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fed = _feeder(options, signature)(columns)
+            same = _call(model.predict, fed, len(columns)) == answers
+            if same and _classes(model):
+                frame = _feeder(_options("frame", table, signature), signature)(columns)
+                same = bool((model.predict_proba(fed) == model.predict_proba(frame)).all())
+    except Exception:  # noqa: BLE001 - it selects columns by name: then it needs the frame
+        return False
+    return same
+
+
+def _options(feed: str, table: Table, signature: Signature) -> dict[str, Any]:
+    """Return what is needed to build the model's input again: the feed and the data types it was fitted on."""
+    options: dict[str, Any] = {"feed": feed}
+    if feed == "frame":
+        options["dtypes"] = {name: table.dtypes[name] for name in signature.names if name in table.dtypes}
+        options["categories"] = dict(table.categories)
+    if feed == "matrix":
+        dtypes = {table.dtypes.get(name, "") for name in signature.names}
+        numeric = "float32" if dtypes == {"float32"} else "float64"
+        options["dtype"] = numeric if _is_numeric(signature) or _is_one_vector(signature) else "object"
+    return options
+
+
+def _is_one_vector(signature: Signature) -> bool:
+    return len(signature.inputs) == 1 and signature.inputs[0].kind == "vector"
+
+
+def _feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns], Any]:
+    """Return the function that turns columns into what the model takes."""
+    feed = options["feed"]
+    if feed == "records":
+        return lambda columns: columns.records()
+    if feed == "texts":
+        return lambda columns: columns.column(0)
+    if feed == "frame":
+        return _FrameFeed(options, signature)
+    import numpy as np
+
+    if _is_one_vector(signature):
+        return lambda columns: np.array(columns.column(0), dtype=np.float64)
+    if options["dtype"] == "object":
+        return lambda columns: np.array(columns.rows, dtype=object).reshape(len(columns), -1)
+    if options["dtype"] == "float32":
+        return lambda columns: columns.matrix().astype(np.float32)
+    return lambda columns: columns.matrix()
+
+
+class _FrameFeed:
+    """Builds a pandas frame with the data types that the model was fitted on."""
+
+    def __init__(self, options: dict[str, Any], signature: Signature) -> None:
+        try:
+            import pandas as pd
+        except ImportError as cause:
+            raise MissingExtra("pandas", "pandas", purpose="a model fitted on a data frame") from cause
+        self._frame = pd.DataFrame
+        self._series = [
+            _series_maker(
+                entry.kind, options["dtypes"].get(entry.name, ""), options["categories"].get(entry.name)
+            )
+            for entry in signature.inputs
+        ]
+
+    def __call__(self, columns: Columns) -> Any:
+        values = columns.columns()
+        made = [make(column) for make, column in zip(self._series, values.values(), strict=True)]
+        return self._frame(dict(zip(values, made, strict=True)), copy=False)
+
+
+def _series_maker(kind: str, dtype: str, categories: list[Any] | None) -> Callable[[list[Any]], Any]:
+    import numpy as np
+    import pandas as pd
+
+    if categories is not None:
+        return lambda values: pd.Categorical(values, categories=categories)
+    if kind == "datetime":
+        return lambda values: pd.Series(values, dtype=dtype or "datetime64[ns]")
+    if kind == "number":
+        number = np.float32 if dtype == "float32" else np.float64
+        return lambda values: np.array(values, dtype=number)
+    if kind == "integer":
+        return lambda values: np.array(values, dtype=np.float64 if None in values else np.int64)
+    if kind == "boolean":
+        return lambda values: np.array(values, dtype=object if None in values else np.bool_)
+    if dtype in {"", "object"} or kind in {"category_list", "text_list", "vector"}:
+        # Frames read from files hold NaN, not None, where a text is missing.
+        return lambda values: pd.Series([np.nan if v is None else v for v in values], dtype=dtype or None)
+    return lambda values: pd.Series(values, dtype=dtype)
+
+
+def _missing(cause: ImportError) -> FairwayError:
+    if (cause.name or "").split(".")[0] == "sklearn":
+        return MissingExtra("scikit-learn", "sklearn", purpose="this model")
+    return missing_module(cause, needed_by="the model file")
+
+
+def _import_joblib() -> Any:
+    try:
+        import joblib
+    except ImportError as cause:
+        raise MissingExtra("joblib", "sklearn", purpose="a scikit-learn model") from cause
+    return joblib

@@ -1,0 +1,74 @@
+"""THE HOT PATH: how a request becomes a prediction, whatever the protocol."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Protocol
+
+from fairway.inference.loaded import LoadedModel
+from fairway.messages import Call, Prediction, Reply, Target, Timing
+from fairway.protocols.base import Dialect
+
+
+class Router(Protocol):
+    """Decides which version answers."""
+
+    async def choose(self, target: Target) -> LoadedModel:
+        """Return the model for a target.
+
+        Raises:
+            RegistryError: There is no such model, version or alias.
+            ModelNotReady: It is known but does not serve.
+        """
+
+
+class Recorder(Protocol):
+    """Keeps what was predicted."""
+
+    def record(self, target: Target, prediction: Prediction) -> None:
+        """Take note of a prediction: enqueue, never wait, never raise."""
+
+
+class Engine:
+    """The one place that predicts.
+
+    Args:
+        router: Chooses the version.
+        recorder: Gets every prediction before it is written down.
+    """
+
+    def __init__(self, router: Router, recorder: Recorder) -> None:
+        self._router = router
+        self._recorder = recorder
+
+    async def answer(self, call: Call, protocol: Dialect) -> Reply:
+        """Return the reply to a call.
+
+        Raises:
+            FairwayError: What is wrong with the request, or the honest reason for a 5xx.
+        """
+        timing = Timing(call.started)
+        target = protocol.open(call)  # route and headers -> reference and options; the body is untouched
+        call.target = target
+        model = await self._router.choose(target)  # alias -> the version that answers
+        call.model = model.reference
+        columns = protocol.read(target, model)  # body -> columns by the model's own reader, or every fault
+        read = perf_counter()
+        outputs = await model.answer(columns, probabilities="probabilities" in target.include)
+        predicted = perf_counter()
+        timing.read, timing.predict = read - timing.started, predicted - read
+        prediction = Prediction(
+            target.id,
+            model.name,
+            model.version,
+            classes=model.classes,
+            columns=columns,
+            outputs=outputs,
+            timing=timing,
+        )
+        self._recorder.record(target, prediction)
+        reply = protocol.encode(target, prediction)
+        timing.encode = perf_counter() - predicted
+        reply.headers.append((b"server-timing", timing.header()))
+        call.prediction = prediction
+        return reply

@@ -1,0 +1,76 @@
+"""Where a pool gets its models: a registry that changes, or bundles that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fairway.bundle.bundle import Bundle
+from fairway.bundle.names import Reference
+from fairway.errors import ModelNotFound, VersionNotFound
+from fairway.inference.pool import Entry
+
+if TYPE_CHECKING:  # a bundle is served without the registry's libraries
+    from fairway.registry.registry import Registry
+
+
+class RegistrySource:
+    """Implement `fairway.inference.pool.Source` for a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def models(self) -> list[str]:
+        """Return the names of all models."""
+        return [summary.name for summary in self._registry.models()]
+
+    def references(self, model: str) -> list[Reference]:
+        """Return the bare name and every alias."""
+        aliases = next((m.aliases for m in self._registry.models() if m.name == model), {})
+        return [Reference(model, None, None), *(Reference(model, None, alias) for alias in aliases)]
+
+    def resolve(self, reference: Reference) -> Entry:
+        """Ask the registry."""
+        version = self._registry.resolve(reference)
+        return Entry(version.model, version.version, version.digest)
+
+    def open(self, entry: Entry) -> Bundle:
+        """Open the stored bundle; every hash is verified."""
+        reference = Reference(entry.model, entry.version, None)
+        return self._registry.open(self._registry.resolve(reference))
+
+    def token(self) -> object:
+        """Return the registry's change token."""
+        return self._registry.change_token()
+
+
+class BundleSource:
+    """Implement `fairway.inference.pool.Source` for bundle files and folders."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        self._bundles = {bundle.manifest.name: bundle for bundle in bundles}
+
+    def models(self) -> list[str]:
+        """Return the names of the bundles."""
+        return list(self._bundles)
+
+    def references(self, model: str) -> list[Reference]:
+        """Return the bare name: a bundle has no aliases."""
+        return [Reference(model, None, None)]
+
+    def resolve(self, reference: Reference) -> Entry:
+        """Return the bundle of this name, as version 0."""
+        bundle = self._bundles.get(reference.model)
+        if bundle is None or reference.alias is not None:
+            raise ModelNotFound(str(reference), hint=f"served here: {', '.join(self._bundles)}")
+        if reference.version:
+            raise VersionNotFound(reference.model, reference.version, hint="a bundle file has no number")
+        return Entry(reference.model, 0, bundle.digest)
+
+    def open(self, entry: Entry) -> Bundle:
+        """Return the bundle, verified when it was opened."""
+        return self._bundles[entry.model]
+
+    def token(self) -> object:
+        """Bundles do not change."""
+        return None

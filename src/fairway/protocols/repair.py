@@ -1,0 +1,76 @@
+"""Show a caller the request that would have worked: their own values, with what is wrong put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fairway.bundle.validation import Validator
+from fairway.errors import SignatureMismatch
+
+HINT = "the example shows a corrected row; values that did not fit were replaced by typical ones"
+_MAX_NAMES = 100
+_MAX_NAME_CHARS = 256
+
+
+def corrected_body(
+    validator: Validator,
+    rows: Sequence[Any],
+    error: SignatureMismatch,
+    *,
+    key: str,
+    pointer: Callable[[int], str],
+) -> Any:
+    """Return a body with the first faulty row corrected, in the form that the caller used.
+
+    Values that fit are kept, misspelt names are put right, everything else comes from the typical row; no
+    value of another row is shown.
+    """
+    place = error.faults[0].pointer
+    number = next((n for n in range(len(rows)) if _is_within(place, pointer(n))), 0)
+    row = _corrected_row(validator, rows[number])
+    is_single = pointer(0) in {"", f"/{key}"}
+    if not key:
+        return row if is_single else [row]
+    return {key: row if is_single else [row]}
+
+
+def _is_within(place: str, row_pointer: str) -> bool:
+    return place == row_pointer or place.startswith(f"{row_pointer}/")
+
+
+def _corrected_row(validator: Validator, raw: Any) -> Any:
+    typical = validator.signature.typical_row()
+    if isinstance(raw, Mapping):
+        return _repaired(validator, typical | _with_right_names(raw, typical))
+    if not isinstance(raw, list | tuple):
+        return typical
+    if len(raw) == len(typical):
+        return list(_repaired(validator, dict(zip(typical, raw, strict=True))).values())
+    return list(typical.values())
+
+
+def _repaired(validator: Validator, record: dict[str, Any]) -> dict[str, Any]:
+    """Replace what the validator refuses by typical values."""
+    try:
+        validator.check([record], pointer=lambda _: "")
+    except SignatureMismatch as error:
+        if len(error.faults) < error.total:
+            return validator.signature.typical_row()
+        refused = {
+            fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for fault in error.faults
+        }
+        typical = validator.signature.typical_row()
+        return {name: typical[name] if name in refused else value for name, value in record.items()}
+    return record
+
+
+def _with_right_names(raw: Mapping[str, Any], typical: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in raw.items() if name in typical}
+    missing = [name for name in typical if name not in raw]
+    for name in list(raw)[:_MAX_NAMES]:
+        close = difflib.get_close_matches(name[:_MAX_NAME_CHARS], missing, n=1) if name not in typical else []
+        if close:
+            found[close[0]] = raw[name]
+    return found
