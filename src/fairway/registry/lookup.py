@@ -44,9 +44,9 @@ def find_version(view: View, model: str, number: int) -> Version:
 
 def alias_not_found(model: str, alias: str, known: Iterable[str]) -> AliasNotFound:
     """Return the error for an alias that a model does not have, with those that it has."""
-    shown = ", ".join(f"{model}@{name}" for name in known)
-    fallback = f"there is {shown}" if shown else f"set it with: fairway alias {model}:VERSION {alias}"
-    similar = _did_you_mean(alias, known)
+    shown = [f"{model}@{name}" for name in known]
+    fallback = f"there is {', '.join(shown)}" if shown else f"set it with: fairway alias {model}:1 {alias}"
+    similar = _did_you_mean(f"{model}@{alias}", shown)
     return AliasNotFound(model, alias, hint=similar or fallback)
 
 
