@@ -36,6 +36,7 @@ class Request:
         body: Bytes of the body.
         headers: Headers that belong to the body.
         single: Whether one row was asked for in a list form, so that the one answer is to be unpacked.
+        raw: Whether the caller wrote the body, and gets the document of the reply as it is.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Request:
     body: bytes = b""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     single: bool = False
+    raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def predict_request(data: Any, *, model: str | None = None, include: Iterable[st
 
     Args:
         data: One record (a dict, a pandas Series, a flat list or array of numbers); many of them (a list of
-            records or of lists, a frame, an array, a list of texts).
+            records or of lists, a frame, an array, a list of texts); or bytes: a JSON body to send as it is.
         model: Reference of the model, or None for the server's first one.
         include: What to add to the outputs: `probabilities`, `flags`.
 
@@ -112,8 +114,10 @@ def predict_request(data: Any, *, model: str | None = None, include: Iterable[st
     path = f"/models/{quote(model, safe=':@')}/predict" if model else "/predict"
     wanted = [include] if isinstance(include, str) else list(include)
     query = "?" + urlencode({"include": ",".join(wanted)}) if wanted else ""
-    body, single = _body_of(_as_python(data))
     headers = {"content-type": "application/json"}
+    if isinstance(data, bytes):
+        return Request("POST", path + query, data, headers, raw=True)
+    body, single = _body_of(_as_python(data))
     return Request("POST", path + query, encode(body), headers, single=single)
 
 
@@ -132,7 +136,7 @@ def encode(value: Any) -> bytes:
 def read_answer(request: Request, headers: Mapping[str, str], body: Any) -> Answer:
     """Return the answer to a predict request from the headers (lower-case names) and the decoded body."""
     outputs = body
-    if isinstance(body, dict) and isinstance(body.get("predictions"), list):
+    if not request.raw and isinstance(body, dict) and isinstance(body.get("predictions"), list):
         outputs = body["predictions"]
         if request.single and len(outputs) == 1:
             outputs = outputs[0]

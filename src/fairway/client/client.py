@@ -47,7 +47,8 @@ class Client:
 
         Args:
             data: One record: a dict, a pandas Series, or a flat list or array of numbers. Many: a list of
-                those, a frame, an array, or a list of texts. NaN and NaT are sent as null.
+                those, a frame, an array, or a list of texts. NaN and NaT are sent as null. Bytes are a JSON
+                body of your own; the document of the reply is then returned as it is.
             model: Reference such as `coffee`, `coffee:3` or `coffee@challenger`. Default: the server's
                 only or first model.
             include: What to add to the outputs: `probabilities`, `flags`.

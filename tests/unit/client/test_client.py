@@ -141,6 +141,12 @@ def test_rows_of_numbers_are_many(service: Service, client: Client, rows: Any) -
     assert service.seen[0][3] == {"instances": [[1.0, 2.0], [3.0, 4.0]]}
 
 
+def test_a_body_of_ones_own_is_sent_and_answered_as_it_is(service: Service, client: Client) -> None:
+    """Bytes are not looked at; neither is the reply."""
+    assert client.predict(b'{"instances": [[1.0]]}') == {"predictions": [{"rating": 0}]}
+    assert service.seen[0][3] == {"instances": [[1.0]]}
+
+
 def test_a_flat_array_is_one_row(service: Service, client: Client) -> None:
     """An array of one dimension is one row; NaN in it is null."""
     assert client.predict(np.array([1.0, np.nan])) == {"rating": 0}

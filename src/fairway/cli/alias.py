@@ -1,0 +1,45 @@
+"""`fairway alias`: a movable name for a version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fairway.cli.options import Face, verb
+from fairway.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from fairway.registry.records import Move
+
+
+@verb("alias", example='fairway alias coffee:2 production --reason "better on the March data"')
+@click.argument("reference")
+@click.argument("alias")
+@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
+def command(face: Face, /, *, reference: str, alias: str, reason: str) -> None:
+    """Let an alias point to a version; running servers follow.
+
+    It takes running servers less than a second, and no call is lost.
+    """
+    from fairway import api
+
+    print_move(face, api.alias(reference, alias, reason=reason, home=face.home))
+
+
+def print_move(face: Face, move: Move) -> None:
+    """Print what an alias was, what it is, and the command that undoes the change."""
+    name = f"{move.model}@{move.alias}"
+    before, now = (
+        None if number is None else f"{move.model}:{number}"
+        for number in (move.from_version, move.to_version)
+    )
+    undo = None if before is None or before == now else f"fairway alias {before} {move.alias}"
+    if face.as_json:
+        print_json({"reference": name, "from": before, "to": now, "seq": move.seq, "undo": undo})
+    elif before == now:
+        say(f"{name} points to {now} already; nothing was changed")
+    else:
+        say(f"{name} was {before or 'not set'}", f"{name} is  {now}")
+        if undo:
+            say(f"Undo: {undo}")

@@ -1,0 +1,163 @@
+"""Options that many verbs share, so that they are spelt and explained once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fairway.errors import UsageError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+POLICIES = ("flag", "reject", "pass")
+
+
+@dataclasses.dataclass(slots=True)
+class Face:
+    """What the common options said.
+
+    Attributes:
+        home: Folder of the registry, or None for the setting.
+        as_json: Whether the answer is for a program.
+        debug: Whether an error shows its traceback.
+    """
+
+    home: Path | None = None
+    as_json: bool = False
+    debug: bool = False
+
+
+def common_options() -> list[click.Option]:
+    """Return new `--home`, `--json` and `--debug` options; they may stand before the verb or after it."""
+    return [
+        click.Option(
+            ["--home"],
+            metavar="FOLDER",
+            expose_value=False,
+            callback=_keep("home", Path),
+            help="Folder of the registry.",
+        ),
+        click.Option(
+            ["--json"], is_flag=True, expose_value=False, callback=_keep("as_json", bool), help="Print JSON."
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            callback=_keep("debug", bool),
+            help="Show the traceback of an error.",
+        ),
+    ]
+
+
+def _keep(name: str, kind: type) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(ctx.ensure_object(Face), name, kind(value))
+
+    return keep
+
+
+def verb(name: str, *, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function that takes the `Face` first; its docstring is the help.
+
+    Args:
+        name: The verb.
+        example: One or more command lines that work, shown below the help.
+    """
+    lines = "\n".join(f"  {line}" for line in example.splitlines())
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        command = click.command(name, epilog=f"\b\nExample:\n{lines}")(click.pass_obj(function))
+        command.params.extend(common_options())
+        return command
+
+    return decorate
+
+
+def model_options(function: Function) -> Function:
+    """Add everything that `pack` and `push` may be told of a model."""
+    for option in reversed(_MODEL_OPTIONS):
+        function = option(function)
+    return function
+
+
+_POLICY = click.Choice(POLICIES)
+_MODEL_OPTIONS = (
+    click.option("--name", metavar="NAME", help="Name of the model. Default: the name of its file."),
+    click.option(
+        "--example", metavar="FILE", help="Table to learn the signature from: CSV, Parquet, JSON or NDJSON."
+    ),
+    click.option("--target", metavar="COLUMN", help="Column of the table that the model predicts."),
+    click.option(
+        "--output",
+        "outputs",
+        metavar="NAMES",
+        multiple=True,
+        help="Names of the outputs, separated by commas.",
+    ),
+    click.option(
+        "--code",
+        metavar="FILE",
+        multiple=True,
+        help="Module of yours that the model needs; repeat for more.",
+    ),
+    click.option("--metric", "metrics", metavar="NAME=NUMBER", multiple=True, help="A figure to record."),
+    click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag."),
+    click.option(
+        "--lineage", metavar="KEY=VALUE", multiple=True, help="Where it comes from: data, commit, run."
+    ),
+    click.option("--author", metavar="TEXT", default="", help="Who made it."),
+    click.option("--description", metavar="TEXT", default="", help="What it is for."),
+    click.option(
+        "--unseen-category",
+        type=_POLICY,
+        default="flag",
+        show_default=True,
+        help="What happens to a category that the table does not hold.",
+    ),
+    click.option(
+        "--out-of-range",
+        type=_POLICY,
+        default="flag",
+        show_default=True,
+        help="What happens to a number outside the table's range.",
+    ),
+)
+
+
+def model_facts(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of `model_options` as `fairway.api.pack` and `push` take them."""
+    facts = dict(options)
+    facts["outputs"] = tuple(
+        name.strip() for given in options["outputs"] for name in given.split(",") if name.strip()
+    )
+    facts["metrics"] = {
+        key: _number("--metric", key, value) for key, value in _pairs("--metric", options["metrics"])
+    }
+    facts["tags"] = dict(_pairs("--tag", options["tags"]))
+    facts["lineage"] = dict(_pairs("--lineage", options["lineage"]))
+    return facts
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs = []
+    for entry in given:
+        key, equals, value = entry.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{option} {entry!r} is not of the form KEY=VALUE", hint=f"{option} key=value")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+def _number(option: str, key: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(
+            f"{option} {key}={value}: {value!r} is not a number", hint=f"{option} {key}=0.93"
+        ) from None

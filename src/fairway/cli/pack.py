@@ -1,0 +1,40 @@
+"""`fairway pack`: a model and everything needed to serve it, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairway.cli.options import Face, model_facts, model_options, verb
+from fairway.cli.output import print_facts, print_json, progress, say, size
+from fairway.cli.push import PROOF, learnt
+
+
+@verb("pack", example="fairway pack model.joblib coffee.fairway --example train.csv --target rating")
+@click.argument("model")
+@click.argument("path")
+@model_options
+def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
+    """Write a model file as a bundle, without a registry.
+
+    MODEL is a joblib or pickle file. PATH is a file if it ends in .fairway, else a folder. Nothing is overwritten.
+    """
+    from fairway import api
+
+    with progress(f"Packing {model} and proving the copy"):
+        bundle = api.pack(model, Path(path), **model_facts(options))
+    if face.as_json:
+        print_json({"path": path, "digest": bundle.digest, "manifest": bundle.manifest})
+        return
+    say(f"Packed {path}")
+    print_facts(
+        [
+            ("Digest", bundle.digest),
+            ("Size", size(bundle.manifest.size)),
+            ("Learnt", learnt(bundle.signature)),
+            ("Proof", PROOF),
+            ("Next", f"fairway push {path}"),
+        ]
+    )

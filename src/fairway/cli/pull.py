@@ -1,0 +1,31 @@
+"""`fairway pull`: a version leaves the registry as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fairway.cli.options import Face, verb
+from fairway.cli.output import print_facts, print_json, progress, say, size
+
+
+@verb("pull", example="fairway pull coffee:2 coffee.fairway")
+@click.argument("reference")
+@click.argument("path")
+def command(face: Face, /, *, reference: str, path: str) -> None:
+    """Write a version of the registry as a bundle.
+
+    PATH is a file if it ends in .fairway, else a folder. Nothing is overwritten.
+    """
+    from fairway import api
+
+    with progress(f"Writing {path}"):
+        bundle = api.pull(reference, Path(path), home=face.home)
+    if face.as_json:
+        print_json({"path": path, "digest": bundle.digest, "manifest": bundle.manifest})
+        return
+    say(f"Wrote {reference} to {path}")
+    print_facts(
+        [("Digest", bundle.digest), ("Size", size(bundle.manifest.size)), ("Next", f"fairway serve {path}")]
+    )

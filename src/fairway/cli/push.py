@@ -1,0 +1,73 @@
+"""`fairway push`: a model becomes the next version in the registry."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairway.cli.options import Face, model_facts, model_options, verb
+from fairway.cli.output import print_facts, print_json, progress, say, size
+
+if TYPE_CHECKING:
+    from fairway.bundle.signature import Signature
+
+PROOF = "the packed copy, loaded in a fresh process, answers the golden examples as the original did"
+
+
+@verb(
+    "push",
+    example="fairway push model.joblib --name coffee --example train.csv --target rating\n"
+    "fairway push coffee.fairway",
+)
+@click.argument("model")
+@model_options
+@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
+def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
+    """Register a model file or bundle as the next version.
+
+    MODEL is a joblib or pickle file, or a bundle that this registry knows.
+
+    The signature is learnt from the table given with --example. The first version of a model is what its
+    bare name stands for until the alias `production` is set.
+    """
+    from fairway import api
+
+    with progress(f"Packing {model}, proving the copy, registering it"):
+        version = api.push(model, **model_facts(options), reason=reason, home=face.home)
+    if face.as_json:
+        print_json(version)
+        return
+    view = api.show(version.reference, home=face.home)
+    say(f"Registered {version.reference}")
+    print_facts(
+        [
+            ("Digest", version.digest),
+            ("Model", f"{version.model_type} ({version.flavor}, {size(version.size)})"),
+            ("Learnt", learnt(view.signature)),
+            ("Proof", PROOF),
+            ("Next", next_step(version.model, version.version, production=_production(view.aliases))),
+        ]
+    )
+
+
+def learnt(signature: Signature) -> str:
+    """Return what was learnt in one line: `5 inputs (3 number, 1 category, 1 text) -> rating (number)`."""
+    kinds = Counter(entry.kind for entry in signature.inputs)
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    outputs = ", ".join(f"{output.name} ({output.type})" for output in signature.outputs)
+    noun = "input" if len(signature.inputs) == 1 else "inputs"
+    classes = f", {len(signature.classes)} classes" if signature.classes else ""
+    return f"{len(signature.inputs)} {noun} ({shown}) -> {outputs}{classes}"
+
+
+def next_step(model: str, version: int, *, production: int | None) -> str:
+    """Return the command that makes the new version answer."""
+    if production is None:
+        return f"fairway serve {model}"
+    return f"fairway alias {model}:{version} production   (production is {model}:{production} now)"
+
+
+def _production(aliases: dict[str, int]) -> int | None:
+    return aliases.get("production")

@@ -1,0 +1,131 @@
+"""`fairway show`: everything that is known about one version, the story of its model, or the model card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fairway.bundle.card import describe_seen
+from fairway.cli.options import Face, verb
+from fairway.cli.output import clean, moment, print_facts, print_json, print_table, say, say_text, size
+from fairway.errors import UsageError
+
+if TYPE_CHECKING:
+    from fairway.api import ModelView
+    from fairway.registry.records import Event
+
+_LEVELS_SHOWN = 5
+_VALUE_CHARS = 40
+
+
+@verb(
+    "show",
+    example="fairway show coffee\nfairway show coffee@production --card\nfairway show coffee --history",
+)
+@click.argument("reference")
+@click.option("--history", is_flag=True, help="What happened to the model: who, when, from, to, why.")
+@click.option("--card", is_flag=True, help="The model card, in Markdown.")
+def command(face: Face, /, *, reference: str, history: bool, card: bool) -> None:
+    """Print what is known of a version, its story, or its card.
+
+    REFERENCE is a model, a version such as coffee:3, or an alias such as coffee@production.
+    """
+    from fairway import api
+
+    if history and card:
+        raise UsageError("--history and --card exclude each other", hint=f"fairway show {reference} --card")
+    view = api.show(reference, home=face.home)
+    if history:
+        if face.as_json:
+            print_json(view.history)
+        else:
+            say(*map(tell, view.history))
+    elif card:
+        if face.as_json:
+            print_json({"reference": view.version.reference, "card": view.card})
+        else:
+            say_text(view.card)
+    elif face.as_json:
+        print_json(view)
+    else:
+        _print_version(view)
+
+
+def _print_version(view: ModelView) -> None:
+    version, manifest = view.version, view.manifest
+    print_facts(
+        [
+            ("Version", version.reference),
+            ("Description", manifest.description),
+            ("Model", f"{version.model_type} ({version.flavor}, {size(version.size)})"),
+            ("Registered", f"{moment(version.created_at)} by {version.actor}"),
+            ("Author", manifest.author),
+            ("Digest", version.digest),
+            (
+                "Aliases",
+                ", ".join(f"{alias} = {target}" for alias, target in sorted(view.aliases.items())) or "none",
+            ),
+            ("Versions", ", ".join(str(other.version) for other in view.versions)),
+            ("Metrics", ", ".join(f"{name} {value:g}" for name, value in version.metrics.items())),
+            ("Tags", ", ".join(f"{key}={value}" for key, value in version.tags.items())),
+            (
+                "Made with",
+                ", ".join([f"Python {manifest.python}", *map(" ".join, manifest.framework.items())]),
+            ),
+        ]
+    )
+    say("")
+    print_table(
+        ["INPUT", "KIND", "MISSING", "SEEN", "TYPICAL"],
+        [
+            (
+                entry.name,
+                entry.kind,
+                "allowed" if entry.nullable else "no",
+                describe_seen(entry),
+                _cut(entry.typical),
+            )
+            for entry in view.signature.inputs
+        ],
+    )
+    say("")
+    print_table(
+        ["OUTPUT", "KIND", "TYPE", "CLASSES"],
+        [
+            (
+                output.name,
+                output.kind,
+                output.type,
+                _some(view.signature.classes) if output.kind == "label" else "",
+            )
+            for output in view.signature.outputs
+        ],
+    )
+
+
+def _some(values: tuple[object, ...]) -> str:
+    more = f", and {len(values) - _LEVELS_SHOWN} more" if len(values) > _LEVELS_SHOWN else ""
+    return ", ".join(_cut(value) for value in values[:_LEVELS_SHOWN]) + more
+
+
+def _cut(value: object) -> str:
+    text = clean("" if value is None else value)
+    return text if len(text) <= _VALUE_CHARS else text[: _VALUE_CHARS - 3] + "..."
+
+
+def tell(event: Event) -> str:
+    """Return one sentence about an event: when, who, what, why."""
+    model = event.model
+    if event.kind == "register":
+        what = f"registered {model}:{event.version}"
+    elif event.to_version is None:
+        what = f"removed {model}@{event.alias}, which pointed to {model}:{event.from_version}"
+    else:
+        verb_ = "rolled back" if event.kind == "rollback" else "moved"
+        origin = f"from {model}:{event.from_version} " if event.from_version is not None else ""
+        what = f"{verb_} {model}@{event.alias} {origin}to {model}:{event.to_version}"
+        if event.from_version is None:
+            what = f"set {model}@{event.alias} to {model}:{event.to_version}"
+    why = f" ({event.reason})" if event.reason else ""
+    return f"{moment(event.at)}  {event.actor}  {what}{why}"
