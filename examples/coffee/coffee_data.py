@@ -27,7 +27,7 @@ SHA256 = {
 TIMEOUT_S = 15
 
 
-class DataUnavailable(Exception):  # noqa: N818 - says what is the case, as fairway's own errors do
+class DataUnavailable(Exception):
     """The real reviews cannot be had from here."""
 
 

@@ -7,6 +7,8 @@ What is run, from top to bottom, in one empty folder with a home folder and a po
 - `python` blocks, each in a process of its own; a `text` block right after one is its output. A block that
   begins with the comment of a file name (`# train.py`) is written to that file instead.
 - `js` blocks, when there is a Node.js.
+- comments that a renderer hides: `<!-- example: iris -->` copies the files of an example into the folder,
+  `<!-- run: command -->` runs a command.
 
 Blocks of all other languages are not run.
 """
@@ -34,6 +36,7 @@ DEFAULT_PORT = "5000"
 DEADLINE_S = 60
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^<!-- (example|run): (.*) -->$", re.MULTILINE)
 _FILE_NAME = re.compile(r"# ([\w.-]+\.(?:py|toml|csv|json))\n")
 
 
@@ -71,6 +74,12 @@ class Session:
         """Address of the server."""
         return f"http://127.0.0.1:{self.port}"
 
+    def copy_example(self, name: str) -> None:
+        """Copy the files of an example into the folder, without what was built."""
+        for path in (ROOT / "examples" / name).iterdir():
+            if path.is_file():
+                shutil.copy(path, self.folder)
+
     def run_page(self, page: Path) -> None:
         """Run every block of *page*."""
         blocks = blocks_of(page)
@@ -82,6 +91,10 @@ class Session:
         if block.language == "console":
             for command, expected in commands_of(block.text):
                 self.run(command, expected, place)
+        elif block.language == "example":
+            self.copy_example(block.text)
+        elif block.language == "run":
+            self.run(block.text, place=place)
         elif block.language == "python" and (named := _FILE_NAME.match(block.text)):
             (self.folder / named[1]).write_text(block.text, encoding="utf-8")
         elif block.language in {"python", "js"}:
@@ -164,16 +177,14 @@ class Session:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Return the fenced blocks of a page, in order."""
+    """Return the fenced blocks and the hidden commands of a page, in order."""
     text = page.read_text(encoding="utf-8")
-    return [
-        Block(
-            match[2],
-            re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE),
-            text.count("\n", 0, match.start()) + 1,
-        )
+    found = [
+        (match.start(), match[2], re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE))
         for match in _BLOCK.finditer(text)
     ]
+    found += [(match.start(), match[1], match[2]) for match in _COMMENT.finditer(text)]
+    return [Block(kind, body, text.count("\n", 0, start) + 1) for start, kind, body in sorted(found)]
 
 
 def commands_of(text: str) -> list[tuple[str, str]]:
@@ -217,16 +228,3 @@ def reader(tmp_path: Path) -> Iterator[Session]:
     session = Session(folder, tmp_path / "home")
     yield session
     session.close()
-
-
-@pytest.fixture
-def copy_example(reader: Session) -> Callable[[str], Path]:
-    """Give a function that copies an example, without what was built, into the reader's folder."""
-
-    def copy(name: str) -> Path:
-        for path in (ROOT / "examples" / name).iterdir():
-            if path.is_file():
-                shutil.copy(path, reader.folder)
-        return reader.folder
-
-    return copy

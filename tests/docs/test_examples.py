@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +42,17 @@ def post(url: str, body: str, *, content_type: str | None = "application/json") 
 
 
 @pytest.mark.parametrize("name", ["iris", "plain_input"])
-def test_the_readme_of_the_example_holds(name: str, reader: Any, copy_example: Callable[[str], Path]) -> None:
+def test_the_readme_of_the_example_holds(name: str, reader: Any) -> None:
     """A stranger who types the README's commands sees the outputs that it shows."""
-    copy_example(name)
+    reader.copy_example(name)
 
     reader.run_page(EXAMPLES / name / "README.md")
 
 
 @pytest.mark.service("data")
-def test_the_readme_of_coffee_holds_with_the_real_reviews(
-    reader: Any, copy_example: Callable[[str], Path], shared_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_readme_of_coffee_holds_with_the_real_reviews(reader: Any, shared_data: Path) -> None:
     """With the real data the README's commands print the outputs that it shows, golden rating included."""
-    copy_example("coffee")
+    reader.copy_example("coffee")
     reader.environment["FAIRWAY_DATA"] = str(shared_data)
 
     reader.run_page(EXAMPLES / "coffee" / "README.md")
@@ -66,9 +63,9 @@ def test_the_readme_of_coffee_holds_with_the_real_reviews(
     assert reply["percentile"] == pytest.approx(49.7549, abs=1e-3)
 
 
-def test_coffee_works_on_its_generated_sample(reader: Any, copy_example: Callable[[str], Path]) -> None:
+def test_coffee_works_on_its_generated_sample(reader: Any) -> None:
     """Without the data and without a network every command still works, and the script says what it used."""
-    copy_example("coffee")
+    reader.copy_example("coffee")
 
     printed = reader.run(f"{sys.executable} train.py --sample")
     reader.run(
@@ -99,17 +96,15 @@ def test_coffee_says_what_is_missing_when_its_data_folder_is_empty(tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
-def test_plain_input_answers_as_the_flask_app_did(
-    reader: Any, copy_example: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_input_answers_as_the_flask_app_did(reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same pickle, same requests, same answers, whether or not the client names the content type."""
     pytest.importorskip("flask", reason="Flask is compared with where it is installed")
-    folder = copy_example("plain_input")
+    reader.copy_example("plain_input")
     reader.run(f"{sys.executable} train.py")
     reader.run("fairway push build/model.pkl --name iris --example build/train.csv")
     reader.run("fairway serve iris")
-    monkeypatch.chdir(folder / "build")
-    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.chdir(reader.folder / "build")
+    monkeypatch.syspath_prepend(str(reader.folder))
     import flask_app
 
     client = flask_app.app.test_client()
