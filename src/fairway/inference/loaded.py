@@ -35,6 +35,7 @@ class LoadedModel:
 
     Args:
         bundle: The verified bundle.
+        name: Name in the registry.
         version: Number in the registry; 0 for a bundle that no registry has numbered.
         predictor: The model bound to its signature.
         timeout_s: Longest time that a call may take off the event loop.
@@ -149,8 +150,14 @@ class LoadedModel:
         return time.perf_counter() - started
 
 
-def load_model(bundle: Bundle, *, version: int = 0, timeout_s: float = 60.0) -> LoadedModel:
+def load_model(bundle: Bundle, *, name: str = "", version: int = 0, timeout_s: float = 60.0) -> LoadedModel:
     """Load a bundle's model, bind it to its signature and prove that it answers as it did when packed.
+
+    Args:
+        bundle: The verified bundle.
+        name: Name in the registry; the name that it was packed under by default.
+        version: Number in the registry; 0 when no registry has numbered it.
+        timeout_s: Longest time that a call may take off the event loop.
 
     Raises:
         BundleError: The model cannot be loaded, or fails its golden examples.
@@ -161,6 +168,8 @@ def load_model(bundle: Bundle, *, version: int = 0, timeout_s: float = 60.0) -> 
     code = CodeSpace(bundle.code, label=f"{manifest.name} {bundle.digest[:12]}")
     model = flavor.load(bundle.read, code)
     predictor = flavor.predictor(model, bundle.signature, manifest.options)
-    loaded = LoadedModel(bundle, version=version, predictor=predictor, timeout_s=timeout_s)
+    loaded = LoadedModel(
+        bundle, name=name or manifest.name, version=version, predictor=predictor, timeout_s=timeout_s
+    )
     loaded.verify()
     return loaded

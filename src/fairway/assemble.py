@@ -1,0 +1,106 @@
+"""The composition root: the one place that names the concrete parts and puts them together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairway.bundle import trust
+from fairway.bundle.bundle import Bundle, is_bundle, open_bundle
+from fairway.inference.engine import Engine
+from fairway.inference.loaded import LoadedModel, load_model
+from fairway.inference.pool import Entry, Pool, Source
+from fairway.inference.sources import BundleSource, RegistrySource
+from fairway.log import Log
+from fairway.protocols.native import NativeProtocol
+from fairway.server.app import App
+from fairway.server.handlers import Predictions
+from fairway.server.metrics import Metrics
+from fairway.settings import LimitsSettings, Settings
+
+if TYPE_CHECKING:
+    from fairway.registry.registry import Registry
+
+
+def open_home(home: Path) -> Registry:
+    """Open the registry of a home folder; loads the database libraries."""
+    from fairway.registry.registry import open_registry
+
+    return open_registry(home)
+
+
+def build_protocol(limits: LimitsSettings) -> NativeProtocol:
+    """Return the native dialect with its limits."""
+    return NativeProtocol(
+        max_rows=limits.max_rows, max_depth=limits.max_json_depth, max_text_chars=limits.max_text_chars
+    )
+
+
+def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
+    """Return a pool with every model loaded and proven.
+
+    Args:
+        settings: Settings in force.
+        names: References, or paths of bundle files and folders; not both. Empty serves the whole registry.
+        log: Gets what happens to models.
+
+    Raises:
+        FairwayError: A model cannot be found, loaded or trusted.
+    """
+    paths = [Path(name) for name in names if looks_like_path(name)]
+    source: Source
+    if paths and len(paths) == len(names):
+        source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
+    else:
+        source = RegistrySource(open_home(settings.home))
+
+    def load(entry: Entry, bundle: Bundle) -> LoadedModel:
+        timeout_s = settings.limits.predict_timeout_s
+        return load_model(bundle, name=entry.model, version=entry.version, timeout_s=timeout_s)
+
+    pool = Pool(source, load, names=names, notify=log.event)
+    pool.load_all()
+    return pool
+
+
+def build_app(settings: Settings, pool: Pool, *, log: Log) -> App:
+    """Return the server's application around a pool."""
+    metrics = Metrics(
+        models=lambda: [(model.name, model.version, model.digest) for model in pool.served()],
+        dropped_lines=lambda: log.lost,
+    )
+    predictions = Predictions(
+        Engine(pool, metrics),
+        build_protocol(settings.limits),
+        metrics=metrics,
+        log=log,
+        max_body_bytes=settings.limits.max_body_bytes,
+        log_inputs=settings.log.inputs,
+    )
+    return App(
+        predictions=predictions,
+        pool=pool,
+        metrics=metrics,
+        log=log,
+        host=settings.server.host,
+        allowed_hosts=settings.server.allowed_hosts,
+        version=importlib.metadata.version("fairway"),
+    )
+
+
+def looks_like_path(name: str) -> bool:
+    """Tell whether an argument names a bundle file or folder rather than a reference."""
+    return "/" in name or name.endswith(".fairway") or is_bundle(Path(name))
+
+
+def open_trusted(path: Path, home: Path) -> Bundle:
+    """Open a bundle file or folder that this home packed itself.
+
+    Raises:
+        UntrustedBundle: Somebody else packed it.
+    """
+    bundle = open_bundle(path)
+    trust.check_known(home, bundle)
+    return bundle

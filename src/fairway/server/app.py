@@ -1,0 +1,266 @@
+"""The ASGI application: every route as one flat list, and what surrounds them all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fairway.errors import (
+    FairwayError,
+    HostNotAllowed,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+)
+from fairway.inference.loaded import LoadedModel
+from fairway.inference.pool import Pool
+from fairway.messages import Reply, new_id
+from fairway.protocols.problems import problem_reply
+from fairway.server.handlers import EventLog, Predictions, Receive, Scope, Send, is_predict_path, send_reply
+from fairway.server.health import health_document, live_document
+from fairway.server.metrics import MEDIA_TYPE, Metrics
+from fairway.server.openapi import openapi_document
+from fairway.server.web.pages import build_pages, wants_html
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
+_WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
+_HOSTILE_PATH = re.compile(r"[\x00-\x1f\x7f%\\;]|(?:^|/)\.\.?(?:/|$)")
+_SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
+
+
+class App:
+    """The server's ASGI application.
+
+    Args:
+        predictions: Answers the predict routes; they bypass everything below.
+        pool: The models.
+        metrics: Counts requests.
+        log: Gets one access line per request.
+        host: Address that the server listens on.
+        allowed_hosts: Further names that the Host header may hold; `*` allows any.
+        version: Version of fairway.
+    """
+
+    def __init__(
+        self,
+        *,
+        predictions: Predictions,
+        pool: Pool,
+        metrics: Metrics,
+        log: EventLog,
+        host: str = "127.0.0.1",
+        allowed_hosts: Sequence[str] = (),
+        version: str = "",
+    ) -> None:
+        self._predictions = predictions
+        self._pool = pool
+        self._metrics = metrics
+        self._log = log
+        self._version = version
+        is_open = "*" in allowed_hosts or (host in _WILDCARDS and not allowed_hosts)
+        self._hosts = None if is_open else frozenset([*_LOOPBACK, host, *allowed_hosts])
+        self._pages = build_pages(
+            models=pool.served,
+            predict=predictions.answer,
+            openapi=self._openapi,
+            aliases=lambda name, version: [a for a, v in pool.aliases(name).items() if v == version],
+        )
+        self._starlette = Starlette(
+            routes=self._routes(),
+            exception_handlers={HTTPException: self._on_http_error, Exception: self._on_failure},
+            lifespan=self._lifespan,
+        )
+
+    def _routes(self) -> list[Any]:
+        return [
+            Route("/models", self._models),
+            Route("/models/{name}", self._model),
+            Route("/health", self._health),
+            Route("/readyz", self._health),
+            Route("/livez", self._live),
+            Route("/metrics", self._metrics_text),
+            Route("/openapi.json", self._openapi_json),
+            *self._pages.routes(),
+        ]
+
+    # -- around every request ----------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection as an ASGI application."""
+        if scope["type"] != "http":
+            await self._starlette(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+        except FairwayError as error:
+            await self._serve(scope, receive, send, _refusal(error))
+            return
+        if is_predict_path(scope["path"]):
+            await self._predictions(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send, self._starlette)
+
+    def _check(self, scope: Scope) -> None:
+        if _HOSTILE_PATH.search(scope["path"]) or not scope["path"].isprintable():
+            raise MalformedRequest("path_invalid", "the path holds something that no path here has")
+        if self._hosts is None:
+            return
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if name.lower() not in self._hosts:
+            raise HostNotAllowed(
+                "the Host header names a host that this server does not answer for",
+                hint="allow it with server.allowed_hosts",
+            )
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, app: Any) -> None:
+        """Serve everything but predictions: note, count and log it."""
+        started = time.perf_counter()
+        status = 500
+
+        async def noting_send(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_SECURITY_HEADERS]
+            await send(message)
+
+        scope["fairway_request_id"] = new_id()
+        try:
+            await app(scope, receive, noting_send)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", None) or "none"
+            self._metrics.count_request(route, status, seconds)
+            self._log.access(
+                {
+                    "request_id": scope["fairway_request_id"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1e3, 3),
+                }
+            )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(self._pool.watch())
+        self._log.event("server.started")
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+            self._log.event("server.stopped")
+
+    # -- errors ------------------------------------------------------------------------------------------
+
+    async def _on_http_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type that Starlette passes
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "GET").split(", ")
+            return await self._problem(request, MethodNotAllowed(request.method, allowed))
+        return await self._problem(request, NotFound("there is nothing at this path", hint="see /docs"))
+
+    async def _on_failure(self, request: Request, error: Exception) -> Response:
+        request_id = request.scope["fairway_request_id"]
+        self._log.event("request.failed", level="error", request_id=request_id, cause=error)
+        return await self._problem(request, InternalError())
+
+    async def _problem(self, request: Request, error: FairwayError) -> Response:
+        if wants_html(request):
+            return self._pages.refused(request, error, request_id=request.scope["fairway_request_id"])
+        return _response(problem_reply(error, request.scope["fairway_request_id"]))
+
+    # -- routes ------------------------------------------------------------------------------------------
+
+    async def _models(self, _: Request) -> Response:
+        return _json({"models": [self._summary(model) for model in self._pool.served()]})
+
+    async def _model(self, request: Request) -> Response:
+        if wants_html(request):
+            page: Response = await self._pages.model(request)
+            return page
+        model = self._pool.get(request.path_params["name"])
+        if model is None:
+            names = ", ".join(self._pool.served_models())
+            error = NotFound("no model that serves has this reference", hint=f"served here: {names}")
+            return await self._problem(request, error)
+        return _json(self._summary(model) | _details(model))
+
+    def _summary(self, model: LoadedModel) -> dict[str, Any]:
+        manifest = model.bundle.manifest
+        return {
+            "name": model.name,
+            "version": model.version,
+            "reference": model.reference,
+            "aliases": self._pool.aliases(model.name),
+            "flavor": manifest.flavor,
+            "model_type": manifest.model_type,
+            "description": manifest.description,
+            "created": manifest.created,
+            "digest": model.digest,
+            "metrics": manifest.metrics,
+            "tags": manifest.tags,
+        }
+
+    async def _health(self, _: Request) -> Response:
+        status, document = health_document(self._pool)
+        return _json(document, status)
+
+    async def _live(self, _: Request) -> Response:
+        status, document = live_document()
+        return _json(document, status)
+
+    async def _metrics_text(self, _: Request) -> Response:
+        return Response(self._metrics.render(), media_type=MEDIA_TYPE)
+
+    async def _openapi_json(self, _: Request) -> Response:
+        return _json(self._openapi())
+
+    def _openapi(self) -> dict[str, Any]:
+        return openapi_document(self._pool.served(), version=self._version)
+
+
+def _details(model: LoadedModel) -> dict[str, Any]:
+    signature = model.signature
+    return {
+        "author": model.bundle.manifest.author,
+        "framework": model.bundle.manifest.framework,
+        "hyperparameters": model.bundle.manifest.hyperparameters,
+        "lineage": model.bundle.manifest.lineage,
+        "inputs": signature.input_schema(),
+        "outputs": signature.output_schema(),
+        "classes": list(signature.classes),
+        "typical_row": signature.typical_row(),
+        "card": model.bundle.card,
+    }
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(document), status, media_type="application/json")
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status)
+    response.raw_headers.extend(reply.headers)
+    return response
+
+
+def _refusal(error: FairwayError) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    async def refuse(scope: Scope, _: Receive, send: Send) -> None:
+        await send_reply(send, problem_reply(error, scope["fairway_request_id"]))
+
+    return refuse

@@ -1,0 +1,188 @@
+"""A predict request on its way to the engine and back: the one place that turns exceptions into replies."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from fairway.errors import BodyTooLarge, FairwayError, InternalError, MethodNotAllowed
+from fairway.inference.engine import Engine
+from fairway.messages import Call, Reply, new_id
+from fairway.protocols.base import Dialect
+from fairway.server.metrics import Metrics
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PREDICT_ROUTE = "/predict"
+MODEL_PREDICT_ROUTE = "/models/{ref}/predict"
+
+
+class EventLog(Protocol):
+    """The part of `fairway.log.Log` that the server uses."""
+
+    def event(self, name: str, *, level: str = "info", **fields: Any) -> None:
+        """Write an event now."""
+
+    def access(self, line: Any) -> None:
+        """Write an access line soon."""
+
+
+def is_predict_path(path: str) -> bool:
+    """Tell whether a path is one of the predict routes."""
+    return path == PREDICT_ROUTE or (path.startswith("/models/") and path.endswith("/predict"))
+
+
+class Predictions:
+    """Answers predict calls, over ASGI or from within the server.
+
+    Args:
+        engine: The hot path.
+        protocol: Dialect of the routes.
+        metrics: Counts every call.
+        log: Gets one access line per call, and the cause of every 5xx.
+        max_body_bytes: Largest body.
+        log_inputs: Whether access lines hold the rows.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        protocol: Dialect,
+        *,
+        metrics: Metrics,
+        log: EventLog,
+        max_body_bytes: int,
+        log_inputs: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._protocol = protocol
+        self._metrics = metrics
+        self._log = log
+        self._max_body_bytes = max_body_bytes
+        self._log_inputs = log_inputs
+
+    async def answer(self, call: Call) -> Reply:
+        """Return the reply to a call, whatever happens."""
+        self._metrics.inflight += 1
+        try:
+            reply = await self._engine.answer(call, self._protocol)
+        except FairwayError as error:
+            reply = self._refuse(call, error)
+        except Exception as cause:  # noqa: BLE001 - a fault of ours must not end the connection
+            fault = InternalError()
+            fault.__cause__ = cause
+            reply = self._refuse(call, fault)
+        finally:
+            self._metrics.inflight -= 1
+        self._note(call, reply)
+        return reply
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request as an ASGI application."""
+        try:
+            _check_method(scope["method"])
+            body = await self._read_body(scope, receive)
+        except FairwayError as error:
+            call = _call_of(scope, b"")
+            reply = self._refuse(call, error)
+            self._note(call, reply)
+        else:
+            if body is None:  # the client has gone
+                return
+            reply = await self.answer(_call_of(scope, body))
+        await send_reply(send, reply)
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
+        length = _header(scope, b"content-length")
+        if length.isdigit() and int(length) > self._max_body_bytes:
+            raise BodyTooLarge(self._max_body_bytes)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._max_body_bytes:
+                raise BodyTooLarge(self._max_body_bytes)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _refuse(self, call: Call, error: FairwayError) -> Reply:
+        request_id = call.target.id if call.target else new_id()
+        self._metrics.count_error(call.model, error.code)
+        if error.status >= 500:
+            # The cause may hold input values or paths: it goes to the log, never to the caller.
+            name = "request.failed" if isinstance(error, InternalError) else "prediction.failed"
+            self._log.event(
+                name,
+                level="error",
+                request_id=request_id,
+                reference=call.model,
+                code=error.code,
+                detail=error.detail,
+                cause=error.__cause__,
+            )
+        return self._protocol.encode_error(error, request_id)
+
+    def _note(self, call: Call, reply: Reply) -> None:
+        seconds = time.perf_counter() - call.started
+        route = PREDICT_ROUTE if call.path == PREDICT_ROUTE else MODEL_PREDICT_ROUTE
+        self._metrics.count_request(route, reply.status, seconds)
+        line: dict[str, Any] = {
+            "request_id": call.target.id if call.target else None,
+            "route": route,
+            "status": reply.status,
+            "ms": round(seconds * 1e3, 3),
+        }
+        prediction = call.prediction
+        if prediction is not None:
+            timing = prediction.timing
+            line |= {
+                "model": prediction.model,
+                "version": prediction.version,
+                "rows": len(prediction.columns),
+                "read_ms": round(timing.read * 1e3, 3),
+                "queue_ms": round(timing.queue * 1e3, 3),
+                "predict_ms": round(timing.predict * 1e3, 3),
+                "encode_ms": round(timing.encode * 1e3, 3),
+            }
+            if self._log_inputs:
+                line["inputs"] = prediction.columns.records()
+        self._log.access(line)
+
+
+def _check_method(method: str) -> None:
+    if method != "POST":
+        raise MethodNotAllowed(method, ["POST"])
+
+
+def _call_of(scope: Scope, body: bytes) -> Call:
+    headers = scope["headers"]
+
+    def header(name: str) -> str:
+        wanted = name.encode()
+        return next((value.decode("latin-1") for key, value in headers if key == wanted), "")
+
+    return Call(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), header, body)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send a reply over ASGI."""
+    headers = [*reply.headers, (b"content-length", str(len(reply.body)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+# uvicorn's own access and error lines would say again, without fields, what the event log says.
+logging.getLogger("uvicorn.access").disabled = True

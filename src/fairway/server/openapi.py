@@ -1,0 +1,220 @@
+"""The OpenAPI 3.1 document, made from the signatures of the models that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fairway.bundle.signature import Signature
+from fairway.errors import error_codes
+from fairway.inference.loaded import LoadedModel
+
+_VERSION = "3.1.0"
+
+
+def openapi_document(models: Sequence[LoadedModel], *, version: str) -> dict[str, Any]:
+    """Return the document.
+
+    Args:
+        models: What serves, the default first.
+        version: Version of fairway.
+    """
+    paths: dict[str, Any] = {}
+    if models:
+        default = models[0]
+        paths["/predict"] = {
+            "post": _predict(default, f"Predict with {default.name}, the default", "predict")
+        }
+    for model in models:
+        operation = _predict(model, f"Predict with {model.name}", f"predict_{_identifier(model.name)}")
+        paths[f"/models/{model.name}/predict"] = {"post": operation}
+    paths |= _model_paths() | _service_paths()
+    return {
+        "openapi": _VERSION,
+        "info": {"title": "fairway", "version": version, "description": "Predictions of trained models."},
+        "paths": paths,
+        "components": {"schemas": _schemas(models)},
+    }
+
+
+def _identifier(name: str) -> str:
+    return "".join(character if character.isalnum() else "_" for character in name)
+
+
+def _schemas(models: Sequence[LoadedModel]) -> dict[str, Any]:
+    found: dict[str, Any] = {"Problem": _PROBLEM}
+    for model in models:
+        found[f"{_identifier(model.name)}_record"] = model.signature.input_schema()
+        found[f"{_identifier(model.name)}_prediction"] = model.signature.output_schema()
+    return found
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _predict(model: LoadedModel, summary: str, operation_id: str) -> dict[str, Any]:
+    record = _reference(f"{_identifier(model.name)}_record")
+    answer = _reference(f"{_identifier(model.name)}_prediction")
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "description": model.bundle.manifest.description,
+        "tags": [model.name],
+        "parameters": [_INCLUDE],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": _body_schema(record, model.signature),
+                    "examples": _examples(model.signature),
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "The prediction; one object for one record, a list for a list.",
+                "headers": _HEADERS,
+                "content": {"application/json": {"schema": _answer_schema(answer)}},
+            },
+            **_problems(400, 404, 413, 415, 422, 500, 503, 504),
+        },
+    }
+
+
+def _body_schema(record: dict[str, Any], signature: Signature) -> dict[str, Any]:
+    row = {"type": "array", "minItems": len(signature.inputs), "maxItems": len(signature.inputs)}
+    rows = {"type": "array", "items": {"oneOf": [record, row]}}
+    free = [
+        k for k in ("features", "input", "inputs", "instances", "data", "records") if k not in signature.names
+    ]
+    envelopes = [
+        {
+            "type": "object",
+            "properties": {key: {"anyOf": [rows, row]} if key in {"features", "input"} else rows},
+            "required": [key],
+            "additionalProperties": False,
+        }
+        for key in free
+    ]
+    return {"anyOf": [record, rows, *envelopes]}
+
+
+def _answer_schema(answer: dict[str, Any]) -> dict[str, Any]:
+    many = {
+        "type": "object",
+        "properties": {"predictions": {"type": "array", "items": answer}},
+        "required": ["predictions"],
+    }
+    tutorial = {
+        "type": "object",
+        "description": "Reply to the envelope keys `features` and `input`.",
+        "properties": {"prediction": {}},
+        "required": ["prediction"],
+    }
+    return {"anyOf": [answer, many, tutorial]}
+
+
+def _examples(signature: Signature) -> dict[str, Any]:
+    typical = signature.typical_row()
+    return {
+        "record": {"summary": "One record", "value": typical},
+        "list": {"summary": "A list of records", "value": [typical]},
+        "features": {"summary": "Values in order", "value": {"features": list(typical.values())}},
+    }
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": _reference("Problem")}}
+    return {str(s): {"description": _STATUS_WORDS[s], "content": content} for s in statuses}
+
+
+_STATUS_WORDS: Mapping[int, str] = {
+    400: "The bytes of the request cannot be read.",
+    404: "There is no such model, version or alias.",
+    413: "Too many bytes or rows.",
+    415: "Not JSON in UTF-8.",
+    422: "The rows do not fit the signature; every fault is listed.",
+    500: "The model raised an error, or broke its contract.",
+    503: "Not ready, or overloaded.",
+    504: "The model took too long.",
+}
+_INCLUDE = {
+    "name": "include",
+    "in": "query",
+    "description": "What to add to each prediction, separated by commas.",
+    "schema": {"type": "array", "items": {"enum": ["probabilities", "flags"]}},
+    "style": "form",
+    "explode": False,
+}
+_HEADERS = {
+    "fairway-model": {"description": "Version that answered.", "schema": {"type": "string"}},
+    "fairway-prediction-id": {
+        "description": "Id of the call (UUIDv7); row n is `<id>.<n>`.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
+    "fairway-flags": {
+        "description": "Number of values that were let through although they were not seen in training.",
+        "schema": {"type": "integer"},
+    },
+    "server-timing": {"description": "Milliseconds per stage.", "schema": {"type": "string"}},
+}
+_FAULT = {
+    "type": "object",
+    "properties": {
+        "pointer": {"type": "string", "description": "RFC 6901 pointer into the body as it was sent."},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "expected": {"type": "string"},
+        "got": {"type": "string"},
+    },
+    "required": ["pointer", "code", "message"],
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem document.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "code": {"enum": sorted(error_codes())},
+        "request_id": {"type": "string"},
+        "hint": {"type": "string"},
+        "errors": {"type": "array", "items": _FAULT, "maxItems": 20},
+        "errors_total": {"type": "integer"},
+        "example": {"description": "A corrected request body."},
+    },
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+}
+
+
+def _get(summary: str, operation_id: str, media_type: str, *problems: int) -> dict[str, Any]:
+    return {
+        "get": {
+            "operationId": operation_id,
+            "summary": summary,
+            "responses": {"200": {"description": "OK", "content": {media_type: {}}}, **_problems(*problems)},
+        }
+    }
+
+
+def _model_paths() -> dict[str, Any]:
+    one = _get("What one model takes, answers and is", "model", "application/json", 404)
+    parameter = {"name": "ref", "in": "path", "required": True, "schema": {"type": "string"}}
+    one["get"]["parameters"] = [parameter | {"description": "`coffee`, `coffee:3` or `coffee@challenger`"}]
+    return {
+        "/models": _get("The models that serve", "models", "application/json"),
+        "/models/{ref}": one,
+    }
+
+
+def _service_paths() -> dict[str, Any]:
+    return {
+        "/health": _get("State of every model", "health", "application/json", 503),
+        "/livez": _get("Is the process alive", "livez", "application/json"),
+        "/readyz": _get("Are all models loaded and proven", "readyz", "application/json", 503),
+        "/metrics": _get("Metrics for Prometheus", "metrics", "text/plain"),
+        "/openapi.json": _get("This document", "openapi", "application/json"),
+    }
