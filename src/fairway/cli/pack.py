@@ -19,12 +19,14 @@ from fairway.cli.push import PROOF, learnt
 def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     """Write a model file as a bundle, without a registry.
 
-    MODEL is a joblib or pickle file. PATH is a file if it ends in .fairway, else a folder. Nothing is overwritten.
+    MODEL is a joblib or pickle file. PATH is a file if it ends in .fairway, else a folder; nothing is
+    overwritten.
     """
+    facts = model_facts(options)
     from fairway import api
 
     with progress(f"Packing {model} and proving the copy"):
-        bundle = api.pack(model, Path(path), **model_facts(options))
+        bundle = api.pack(model, Path(path), **facts)
     if face.as_json:
         print_json({"path": path, "digest": bundle.digest, "manifest": bundle.manifest})
         return

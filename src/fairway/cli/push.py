@@ -32,10 +32,11 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
     The signature is learnt from the table given with --example. The first version of a model is what its
     bare name stands for until the alias `production` is set.
     """
+    facts = model_facts(options)
     from fairway import api
 
     with progress(f"Packing {model}, proving the copy, registering it"):
-        version = api.push(model, **model_facts(options), reason=reason, home=face.home)
+        version = api.push(model, **facts, reason=reason, home=face.home)
     if face.as_json:
         print_json(version)
         return

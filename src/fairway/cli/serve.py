@@ -16,7 +16,8 @@ from fairway.cli.options import Face, verb
 def command(face: Face, /, *, references: tuple[str, ...], host: str | None, port: str | None) -> None:
     """Serve models over HTTP until stopped.
 
-    A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. A bare name or an alias is followed: when it moves, the server swaps without losing a call.
+    A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. A bare name or an
+    alias is followed: when it moves, the server swaps without losing a call.
     """
     from fairway import api
 

@@ -31,10 +31,10 @@ def command(face: Face, /, *, reference: str, history: bool, card: bool) -> None
 
     REFERENCE is a model, a version such as coffee:3, or an alias such as coffee@production.
     """
-    from fairway import api
-
     if history and card:
         raise UsageError("--history and --card exclude each other", hint=f"fairway show {reference} --card")
+    from fairway import api
+
     view = api.show(reference, home=face.home)
     if history:
         if face.as_json:
@@ -116,16 +116,15 @@ def _cut(value: object) -> str:
 
 def tell(event: Event) -> str:
     """Return one sentence about an event: when, who, what, why."""
-    model = event.model
+    name = f"{event.model}@{event.alias}"
+    before, now = f"{event.model}:{event.from_version}", f"{event.model}:{event.to_version}"
     if event.kind == "register":
-        what = f"registered {model}:{event.version}"
+        what = f"registered {event.model}:{event.version}"
     elif event.to_version is None:
-        what = f"removed {model}@{event.alias}, which pointed to {model}:{event.from_version}"
+        what = f"removed {name}, which was {before}"
+    elif event.from_version is None:
+        what = f"set {name} to {now}"
     else:
-        verb_ = "rolled back" if event.kind == "rollback" else "moved"
-        origin = f"from {model}:{event.from_version} " if event.from_version is not None else ""
-        what = f"{verb_} {model}@{event.alias} {origin}to {model}:{event.to_version}"
-        if event.from_version is None:
-            what = f"set {model}@{event.alias} to {model}:{event.to_version}"
+        what = f"{'rolled back' if event.kind == 'rollback' else 'moved'} {name} from {before} to {now}"
     why = f" ({event.reason})" if event.reason else ""
     return f"{moment(event.at)}  {event.actor}  {what}{why}"
