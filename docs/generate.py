@@ -80,6 +80,25 @@ def log_events() -> str:
     return "\n".join(["| event | means |", "|---|---|", *rows])
 
 
+def metrics() -> str:
+    """Return the table of metrics."""
+    from fairway.server.metrics import METRICS
+
+    rows = []
+    for name, (meaning, labels) in METRICS.items():
+        kind = "counter" if name.endswith("_total") else "histogram" if name.endswith("_seconds") else "gauge"
+        shown = ", ".join(f"`{label}`" for label in labels)
+        rows.append(f"| `{name}` | {kind} | {shown} | {meaning} |")
+    return "\n".join(["| metric | type | labels | means |", "|---|---|---|---|", *rows])
+
+
+def buckets() -> str:
+    """Return the upper bounds of the histograms, in seconds."""
+    from fairway.server.metrics import BUCKETS_S
+
+    return ", ".join(f"{bound:g}" for bound in BUCKETS_S)
+
+
 def commands() -> str:
     """Return the help page of every verb."""
     import click
@@ -150,6 +169,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "cli.md": {"commands": commands},
     "errors.md": {"codes": error_codes, "faults": fault_codes},
     "log-events.md": {"events": log_events},
+    "metrics.md": {"metrics": metrics, "buckets": buckets},
     "python-api.md": {"names": public_names},
 }
 
