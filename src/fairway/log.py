@@ -20,10 +20,7 @@ import msgspec
 
 EVENTS: dict[str, str] = {
     "access": "A call was answered; the only event that is buffered.",
-    "alias.moved": "An alias points to another version now.",
-    "golden.failed": "A loaded model does not answer its golden examples.",
-    "model.dropped": "A model was taken out of service.",
-    "model.failed": "A model could not be loaded; the version before it goes on serving.",
+    "model.failed": "A model could not be loaded or proven; the version before it goes on serving.",
     "model.loaded": "A model was loaded and answered its golden examples.",
     "model.swapped": "Another version of a model serves now.",
     "prediction.failed": "The model raised, timed out or broke its contract on valid input.",
@@ -31,7 +28,6 @@ EVENTS: dict[str, str] = {
     "request.failed": "A fault of fairway itself; the reply was 500 internal_error.",
     "server.started": "The server listens.",
     "server.stopped": "The server has answered its last call.",
-    "server.stopping": "The server was asked to stop and answers the calls in flight.",
 }
 """Every event name with what it means; `docs/reference/log-events.md` is made from it."""
 
