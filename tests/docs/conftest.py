@@ -3,7 +3,7 @@
 What is run, from top to bottom, in one empty folder with a home folder and a port of its own:
 
 - `console` blocks: every line that begins with `$ `; what follows must be the output, where `...` stands for
-  anything. `fairway serve` and `fairway demo` go on running until the page ends.
+  anything, and digests, ids and times may differ. `fairway serve` and `fairway demo` go on running until the page ends.
 - `python` blocks, each in a process of its own; a `text` block right after one is its output. A block that
   begins with the comment of a file name (`# train.py`) is written to that file instead.
 - `js` blocks, when there is a Node.js.
@@ -36,6 +36,14 @@ DEFAULT_PORT = "5000"
 DEADLINE_S = 60
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+# What differs from run to run, or in the last bits from machine to machine.
+_VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"\b[0-9a-f]{64}\b", "<digest>"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<id>"),
+    (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z|\+00:00)?", "<time>"),
+    (r"(dur=|\bby |UTC +)[\w.-]+", r"\1<it>"),
+    (r"-?\d+\.\d{7,}", lambda number: f"{float(number[0]):.6g}"),
+)
 _COMMENT = re.compile(r"^<!-- (example|run): (.*) -->$", re.MULTILINE)
 _FILE_NAME = re.compile(r"# ([\w.-]+\.(?:py|toml|csv|json))\n")
 
@@ -204,8 +212,15 @@ def commands_of(text: str) -> list[tuple[str, str]]:
 
 def is_like(printed: str, expected: str) -> bool:
     """Tell whether *printed* is what a page shows; `...` stands for anything."""
-    parts = [re.escape(_squeezed(part)) for part in expected.split("...")]
-    return re.fullmatch(r".*?".join(parts), _squeezed(printed), re.DOTALL) is not None
+    parts = [re.escape(part) for part in _steady(expected).split("...")]
+    return re.fullmatch(r".*?".join(parts), _steady(printed), re.DOTALL) is not None
+
+
+def _steady(text: str) -> str:
+    """Return the text without what may vary."""
+    for pattern, kept in _VARYING:
+        text = re.sub(pattern, kept, text)
+    return _squeezed(text)
 
 
 def _squeezed(text: str) -> str:
