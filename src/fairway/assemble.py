@@ -18,7 +18,7 @@ from fairway.protocols.native import NativeProtocol
 from fairway.server.app import App
 from fairway.server.handlers import Predictions
 from fairway.server.metrics import Metrics
-from fairway.settings import LimitsSettings, Settings
+from fairway.settings import LimitsSettings, LogSettings, Settings
 
 if TYPE_CHECKING:
     from fairway.registry.registry import Registry
@@ -88,6 +88,16 @@ def build_app(settings: Settings, pool: Pool, *, log: Log) -> App:
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
     )
+
+
+def build_log(settings: LogSettings) -> Log:
+    """Return the log of a server, on standard error."""
+    return Log(level=settings.level, access=settings.access)
+
+
+def looks_like_bundle(model: object) -> bool:
+    """Tell whether what is pushed is a bundle (by its content) rather than a model or model file."""
+    return isinstance(model, str | Path) and is_bundle(Path(model))
 
 
 def looks_like_path(name: str) -> bool:

@@ -57,10 +57,12 @@ class Flavor(Protocol):
 
     Attributes:
         name: Name of the file, which is the name that users see.
+        file: Path in the bundle under which a model file that the user brings is kept, byte for byte.
         tolerance: Largest relative difference between two right answers of one model (see GoldenExamples).
     """
 
     name: str
+    file: str
     tolerance: float
 
     def matches(self, type_names: Sequence[str]) -> bool:

@@ -28,7 +28,6 @@ from fairway.errors import (
 from fairway.flavors.base import Description, Predictor
 from fairway.messages import Columns, Outputs
 
-FILE = "model/model.joblib"
 FEEDS = ("frame", "matrix", "records", "texts")
 DEFAULT_OUTPUT = "prediction"
 _PROBE_ROWS = 10_000
@@ -54,6 +53,7 @@ class SklearnFlavor:
     """Implement `fairway.flavors.base.Flavor` for scikit-learn."""
 
     name = "sklearn"
+    file = "model/model.joblib"
     tolerance = 1e-9  # the linear algebra libraries of two machines differ in the last bits
 
     def matches(self, type_names: Sequence[str]) -> bool:
@@ -87,12 +87,12 @@ class SklearnFlavor:
                 f"the model cannot be saved: {cause}",
                 hint="functions inside a model must be defined in a module (no lambda, no nested function)",
             ) from cause
-        return {FILE: buffer.getvalue()}
+        return {self.file: buffer.getvalue()}
 
     def load(self, read: Callable[[str], bytes], code: CodeSpace) -> Any:
         """Load from the verified bytes, with the bundle's own modules in sight."""
         joblib = _import_joblib()
-        data = read(FILE)
+        data = read(self.file)
         try:
             # The environment check tells of version differences, in words; joblib and sklearn only warn.
             with code.active(), warnings.catch_warnings():

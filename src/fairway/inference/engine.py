@@ -72,3 +72,22 @@ class Engine:
         reply.headers.append((b"server-timing", timing.header()))
         call.prediction = prediction
         return reply
+
+
+class _OneModel:
+    """A router for a single model and a recorder that keeps nothing, for calls without a server."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+
+    async def choose(self, _: Target) -> LoadedModel:
+        return self._model
+
+    def record(self, _: Target, prediction: Prediction) -> None:
+        """Keep nothing."""
+
+
+def engine_of(model: LoadedModel) -> Engine:
+    """Return an engine that always answers with *model* and records nothing."""
+    only = _OneModel(model)
+    return Engine(only, only)

@@ -42,10 +42,10 @@ class LoadedModel:
     """
 
     def __init__(
-        self, bundle: Bundle, *, version: int, predictor: Predictor, timeout_s: float = 60.0
+        self, bundle: Bundle, *, name: str, version: int, predictor: Predictor, timeout_s: float = 60.0
     ) -> None:
         self.bundle = bundle
-        self.name = bundle.manifest.name
+        self.name = name
         self.version = version
         self.signature: Signature = bundle.signature
         self.classes = tuple(map(str, self.signature.classes))

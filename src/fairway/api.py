@@ -1,0 +1,442 @@
+"""The public verbs: one function each, the same that the command line calls.
+
+Functions take plain values and a `home`; everything else comes from the settings (see `settings.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import getpass
+import json
+import platform
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairway.errors import FairwayError, UsageError
+from fairway.settings import Settings, load_settings
+
+if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway --help` needs none of it
+    from fairway.bundle.bundle import Bundle
+    from fairway.bundle.manifest import Manifest
+    from fairway.bundle.signature import Signature
+    from fairway.inference.loaded import LoadedModel
+    from fairway.registry.records import Event, ModelSummary, Move, Version
+    from fairway.registry.registry import Registry
+
+PRODUCTION = "production"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelView:
+    """Everything about one version and its model.
+
+    Attributes:
+        version: The version.
+        manifest: What its bundle says of itself.
+        signature: Its inputs and outputs.
+        card: The model card, in Markdown.
+        versions: All versions of the model, oldest first.
+        aliases: Version number by alias.
+        history: Everything that happened to the model, oldest first.
+    """
+
+    version: Version
+    manifest: Manifest
+    signature: Signature
+    card: str
+    versions: list[Version]
+    aliases: dict[str, int]
+    history: list[Event]
+
+    def _repr_html_(self) -> str:
+        from fairway.bundle.display import html_of_view
+
+        return html_of_view(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One thing that `doctor` looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+def pack(  # noqa: PLR0913 - the one verb that states everything about a model; all but two by name
+    model: Any,
+    path: str | Path,
+    *,
+    example: Any,
+    name: str | None = None,
+    target: str | None = None,
+    outputs: Sequence[str] = (),
+    code: Sequence[str | Path] = (),
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
+    author: str = "",
+    description: str = "",
+    lineage: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+    feed: str | None = None,
+    unseen_category: str = "flag",
+    out_of_range: str = "flag",
+    home: str | Path | None = None,
+) -> Bundle:
+    """Write a trained model and everything that is needed to serve it to *path*.
+
+    The packed copy is loaded in a fresh process and must answer the golden examples as the original did.
+
+    Args:
+        model: A fitted estimator or pipeline, or the path of a joblib or pickle file.
+        path: Where the bundle goes: a folder, or one file if it ends in `.fairway`. Never overwritten.
+        example: Rows as they will arrive in production: a file (CSV, Parquet, JSON, NDJSON), a pandas, polars
+            or pyarrow frame, an array, a list of dicts, a list of texts.
+        name: Name of the model. Default: the stem of the model file, or of *path*.
+        target: Column of the example that is not an input.
+        outputs: Names of the outputs. Default: `prediction`.
+        code: Modules of yours (`.py` files or package folders) that the model needs.
+        metrics: Figures to record, by name.
+        tags: Free key-value pairs.
+        author: Who packs it. Default: the user of this process.
+        description: What the model is for.
+        lineage: Where it comes from (data, commit, run), by name.
+        kinds: Kinds of inputs that are stated rather than learnt, by name.
+        feed: How the model is fed (`frame`, `matrix`, `records`, `texts`). Default: found out by trying.
+        unseen_category: `flag`, `reject` or `pass` categories that the example does not hold.
+        out_of_range: The same for numbers outside the example's range.
+        home: Folder of the registry that will know the bundle as its own.
+
+    Raises:
+        BundleError: The model, its file or the example cannot be used.
+        PackedModelDiffers: The packed copy answers otherwise.
+
+    Example:
+        >>> bundle = fw.pack(model, "iris.fairway", example=X)  # doctest: +SKIP
+    """
+    from fairway.bundle import trust
+    from fairway.lifecycle.pack import Facts, Wishes, pack_model
+
+    target_path = Path(path)
+    if target_path.exists():
+        raise UsageError(
+            f"{target_path} exists and is not overwritten", hint="choose another path or remove it"
+        )
+    bundle = pack_model(
+        model,
+        name=name or _default_name(model) or target_path.stem,
+        example=_needed(example),
+        code=code,
+        facts=Facts(
+            metrics=metrics or {},
+            tags=tags or {},
+            author=author or _actor(),
+            description=description,
+            lineage=lineage or {},
+        ),
+        wishes=Wishes(
+            target=target,
+            outputs=outputs,
+            kinds=kinds or {},
+            feed=feed,
+            unseen_category=unseen_category,
+            out_of_range=out_of_range,
+        ),
+    )
+    bundle.save(target_path)
+    trust.remember(_settings(home).home, bundle)
+    return bundle
+
+
+def push(
+    model: Any,
+    *,
+    name: str | None = None,
+    example: Any = None,
+    reason: str = "",
+    home: str | Path | None = None,
+    **options: Any,
+) -> Version:
+    """Register a model as the next version.
+
+    Args:
+        model: What `pack` takes, or the path of a bundle that this home packed.
+        name: Name of the model. Default: the stem of its file; for a bundle, the name that it has.
+        example: See `pack`. Not for a bundle, which holds its own.
+        reason: Why; kept in the history.
+        home: Folder of the registry.
+        **options: Everything else that `pack` takes.
+
+    Returns:
+        The new version. A refused push leaves no trace in the registry.
+
+    Raises:
+        UntrustedBundle: The bundle was packed elsewhere.
+    """
+    import tempfile
+
+    from fairway.assemble import looks_like_bundle, open_trusted
+
+    folder = _settings(home).home
+    if looks_like_bundle(model):
+        bundle = open_trusted(Path(model), folder)
+        with _registry(folder) as registry:
+            return registry.register(bundle, name=name, actor=_actor(), reason=reason)
+    name = name or _default_name(model)
+    if not name:
+        raise UsageError("the model needs a name", hint='give one: name="coffee"')
+    with tempfile.TemporaryDirectory(prefix="fairway-push-") as temporary, _registry(folder) as registry:
+        path = Path(temporary) / "bundle"
+        bundle = pack(model, path, name=name, example=example, home=folder, **options)
+        return registry.register(bundle, actor=_actor(), reason=reason)
+
+
+def pull(reference: str, path: str | Path, *, home: str | Path | None = None) -> Bundle:
+    """Write a version of the registry to *path*, as `pack` does.
+
+    Raises:
+        ArtifactDigest: A stored file is not the one that was registered.
+    """
+    from fairway.bundle import trust
+
+    folder = _settings(home).home
+    with _registry(folder) as registry:
+        bundle = registry.open(registry.resolve(reference))
+        bundle.save(Path(path))
+    trust.remember(folder, bundle)
+    return bundle
+
+
+def load(reference: str | Path, *, home: str | Path | None = None) -> LoadedModel:
+    """Load a version, or a bundle file or folder, into this process and replay its golden examples.
+
+    Raises:
+        PackedModelDiffers: It does not answer here as it did when it was packed.
+    """
+    from fairway.assemble import looks_like_path, open_trusted
+    from fairway.inference.loaded import load_model
+
+    settings = _settings(home)
+    timeout_s = settings.limits.predict_timeout_s
+    if looks_like_path(str(reference)):
+        return load_model(open_trusted(Path(reference), settings.home), timeout_s=timeout_s)
+    with _registry(settings.home) as registry:
+        version = registry.resolve(str(reference))
+        bundle = registry.open(version)
+    return load_model(bundle, name=version.model, version=version.version, timeout_s=timeout_s)
+
+
+def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
+    """Return a summary of every model, by name."""
+    with _registry(_settings(home).home) as registry:
+        return registry.models()
+
+
+def show(reference: str, *, home: str | Path | None = None) -> ModelView:
+    """Return everything about the version that a reference stands for, and about its model."""
+    with _registry(_settings(home).home) as registry:
+        version = registry.resolve(reference)
+        bundle = registry.open(version)
+        summaries = {summary.name: summary for summary in registry.models()}
+        return ModelView(
+            version=version,
+            manifest=bundle.manifest,
+            signature=bundle.signature,
+            card=bundle.card,
+            versions=registry.versions(version.model),
+            aliases=summaries[version.model].aliases,
+            history=registry.history(version.model),
+        )
+
+
+def alias(reference: str, alias: str, *, reason: str = "", home: str | Path | None = None) -> Move:
+    """Let an alias stand for the version that *reference* stands for now.
+
+    Args:
+        reference: Usually a version, such as `coffee:2`.
+        alias: Name such as `production`.
+        reason: Why; kept in the history.
+        home: Folder of the registry.
+    """
+    with _registry(_settings(home).home) as registry:
+        version = registry.resolve(reference)
+        return registry.move_alias(version.model, alias, version.version, actor=_actor(), reason=reason)
+
+
+def rollback(
+    model: str, alias: str = PRODUCTION, *, reason: str = "", home: str | Path | None = None
+) -> Move:
+    """Let an alias stand for what it stood for before; done again it goes further back.
+
+    Raises:
+        NothingToRollBack: The alias has no earlier target.
+    """
+    with _registry(_settings(home).home) as registry:
+        return registry.rollback(model, alias, actor=_actor(), reason=reason)
+
+
+def predict(
+    reference: str | Path, data: Any, *, include: Iterable[str] = (), home: str | Path | None = None
+) -> Any:
+    """Predict without a server, through the same reader, model and writer.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        data: A record, a list of records, a frame, or a body as JSON text.
+        include: What to add: any of `probabilities`, `flags`.
+        home: Folder of the registry.
+
+    Returns:
+        The JSON document that a server would answer.
+    """
+    from fairway.assemble import build_protocol
+    from fairway.client._wire import predict_request
+    from fairway.inference.engine import engine_of
+    from fairway.messages import Call
+
+    settings = _settings(home)
+    model = load(reference, home=settings.home)
+    body = data.encode() if isinstance(data, str) else data
+    request = predict_request(body, include=include)
+    query = request.target.partition("?")[2]
+    call = Call("POST", "/predict", query, lambda _: "", request.body or b"")
+    reply = asyncio.run(engine_of(model).answer(call, build_protocol(settings.limits)))
+    return json.loads(reply.body)
+
+
+def serve(
+    *references: str, host: str | None = None, port: int | str | None = None, home: str | Path | None = None
+) -> None:
+    """Serve models over HTTP until stopped.
+
+    Args:
+        *references: Models of the registry (`coffee`, `coffee:3`, `coffee@challenger`), or paths of bundles.
+            None serves the whole registry.
+        host: Address to listen on.
+        port: Port to listen on; 0 lets the system choose.
+        home: Folder of the registry.
+
+    Raises:
+        PortInUse: Another process listens there.
+        FairwayError: A model cannot be found, loaded or trusted.
+    """
+    from fairway.assemble import build_app, build_log, build_pool
+    from fairway.server.listen import listen, run
+
+    settings = _settings(home, {"server.host": host, "server.port": port})
+    with listen(settings.server.host, settings.server.port) as bound:
+        log = build_log(settings.log)
+        pool = build_pool(settings, references, log=log)
+        run(build_app(settings, pool, log=log), bound, log=log, models=pool.served_models())
+
+
+def doctor(reference: str | None = None, *, home: str | Path | None = None) -> list[Check]:
+    """Look at Python, packages, home and registry; with a reference also at that model's environment."""
+    settings = _settings(home)
+    checks = [
+        Check("python", ok=True, detail=f"Python {platform.python_version()} on {platform.platform()}"),
+        Check("sqlite", ok=True, detail=f"SQLite {sqlite3.sqlite_version}"),
+        _check_home(settings.home),
+        _check_registry(settings.home),
+    ]
+    if reference is not None:
+        checks.extend(_check_model(reference, settings))
+    return checks
+
+
+def _check_home(home: Path) -> Check:
+    if not home.exists():
+        return Check("home", ok=True, detail=f"{home} does not exist yet; the first push makes it")
+    free = shutil.disk_usage(home).free
+    detail = f"{home}, {free / 2**30:.1f} GiB free"
+    return Check("home", ok=free > 2**27, detail=detail, hint="free some disk space")
+
+
+def _check_registry(home: Path) -> Check:
+    if not (home / "registry.db").exists():
+        return Check("registry", ok=True, detail="no registry yet")
+    try:
+        with _registry(home) as registry:
+            problems = registry.check()
+            count = len(registry.models())
+    except FairwayError as error:
+        return Check("registry", ok=False, detail=error.detail, hint=error.hint)
+    if problems:
+        return Check("registry", ok=False, detail="; ".join(problems), hint="restore the home from a backup")
+    return Check("registry", ok=True, detail=f"{count} models, database intact")
+
+
+def _check_model(reference: str, settings: Settings) -> list[Check]:
+    from fairway.bundle.lockfile import compare_environment, requirements
+
+    try:
+        with _registry(settings.home) as registry:
+            bundle = registry.open(registry.resolve(reference))
+    except FairwayError as error:
+        return [Check(reference, ok=False, detail=error.detail, hint=error.hint)]
+    found = [Check("files", ok=True, detail=f"{len(bundle.manifest.files)} files, every hash is right")]
+    changed = compare_environment(bundle.environment)
+    wanted = " ".join(f"'{line}'" for line in requirements(bundle.environment))
+    try:
+        load(reference, home=settings.home)
+    except FairwayError as error:
+        found.append(
+            Check(
+                "golden examples",
+                ok=False,
+                detail=error.detail,
+                hint=f"pip install {wanted}" if changed else error.hint,
+            )
+        )
+    else:
+        found.append(Check("golden examples", ok=True, detail="answered as when the model was packed"))
+    detail = "; ".join(changed) if changed else "as recorded"
+    found.append(
+        Check("environment", ok=found[-1].ok or not changed, detail=detail, hint=f"pip install {wanted}")
+    )
+    return found
+
+
+def _settings(home: str | Path | None, flags: Mapping[str, Any] | None = None) -> Settings:
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    if home is not None:
+        given["home"] = str(home)
+    settings, _ = load_settings(flags=given)
+    return settings
+
+
+@contextlib.contextmanager
+def _registry(home: Path) -> Iterator[Registry]:
+    from fairway.assemble import open_home
+
+    registry = open_home(home)
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
+def _default_name(model: Any) -> str:
+    return Path(model).stem.lower() if isinstance(model, str | Path) else ""
+
+
+def _needed(example: Any) -> Any:
+    if example is None:
+        raise UsageError(
+            "the signature is learnt from an example table, and none was given",
+            hint="--example train.csv --target COLUMN",
+        )
+    return example

@@ -1,0 +1,204 @@
+"""From a trained model to a bundle: learn its signature, record its answers, lock its needs, prove it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fairway.bundle import bundle as members
+from fairway.bundle.bundle import Bundle, build_bundle
+from fairway.bundle.card import render_card
+from fairway.bundle.code import CodeSpace, collect_code
+from fairway.bundle.golden import GoldenExamples, choose_rows
+from fairway.bundle.kinds import infer_inputs
+from fairway.bundle.lockfile import imported_modules, lock_environment
+from fairway.bundle.names import check_name
+from fairway.bundle.profile import make_profile
+from fairway.bundle.signature import POLICIES, Policy, Signature
+from fairway.bundle.tables import Table, read_table
+from fairway.bundle.validation import Validator
+from fairway.errors import ArtifactCorrupt, ArtifactEmpty, ExampleInvalid, UsageError
+from fairway.flavors.base import Flavor, Predictor, flavor_of, flavor_of_file
+from fairway.inference.proof import prove
+from fairway.messages import Columns
+
+_PROFILE_ROWS = 10_000
+_MAX_TEXT = 4096
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the author says of a model.
+
+    Attributes:
+        metrics: Figures by name, such as `{"accuracy": 0.96}`.
+        tags: Free key-value pairs.
+        author: Who packs it.
+        description: What it is for.
+        lineage: Where it comes from, by name.
+    """
+
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    author: str = ""
+    description: str = ""
+    lineage: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the author states about the signature instead of having it learnt.
+
+    Attributes:
+        target: Column of the example that is no input.
+        outputs: Names of the outputs.
+        kinds: Kinds of inputs by name.
+        feed: How the model is fed: frame, matrix, records or texts.
+        unseen_category: Policy for categories that were not seen.
+        out_of_range: Policy for numbers outside the range that was seen.
+    """
+
+    target: str | None = None
+    outputs: Sequence[str] = ()
+    kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    feed: str | None = None
+    unseen_category: str = "flag"
+    out_of_range: str = "flag"
+
+
+def pack_model(
+    model: Any, *, name: str, example: Any, code: Sequence[str | Path], facts: Facts, wishes: Wishes
+) -> Bundle:
+    """Pack a model object or a model file; the bundle has proven itself in a fresh process.
+
+    Raises:
+        BundleError: The model, its file or the example cannot be used, or the packed copy differs.
+    """
+    check_name("model", name)
+    sources = collect_code(code)
+    space = CodeSpace(sources, label=name)
+    with space.active():
+        flavor, loaded, files = _open_model(model, space)
+    description = flavor.describe(loaded)
+    table = _inputs_of(read_table(example), wishes.target, description.input_names)
+    signature = Signature(
+        inputs=infer_inputs(table, kinds=wishes.kinds),
+        outputs=(),
+        unseen_category=_policy(wishes.unseen_category),
+        out_of_range=_policy(wishes.out_of_range),
+    )
+    signature, options = flavor.learn(loaded, table, signature, output_names=wishes.outputs, feed=wishes.feed)
+    predictor = flavor.predictor(loaded, signature, options)
+    columns = _checked(signature, table)
+    modules = {*description.modules, *(m for source in sources.values() for m in imported_modules(source))}
+    if options.get("feed") == "frame":
+        modules.add("pandas")
+    environment = lock_environment(modules - space.roots)
+    manifest: dict[str, Any] = {
+        "name": name,
+        "flavor": flavor.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        "model_type": description.model_type,
+        "framework": environment["packages"],
+        "python": platform.python_version(),
+        "fairway": importlib.metadata.version("fairway"),
+        "hyperparameters": description.hyperparameters,
+        "metrics": {key: float(value) for key, value in facts.metrics.items()},
+        "tags": {key: _limited(value) for key, value in facts.tags.items()},
+        "author": _limited(facts.author),
+        "description": _limited(facts.description),
+        "lineage": {key: _limited(value) for key, value in facts.lineage.items()},
+        "options": options,
+    }
+    golden = _golden(flavor, predictor, columns)
+    profile = make_profile(signature, columns, predictor.predict(columns, probabilities=False))
+    contents = {
+        **files,
+        **{f"{members.CODE_FOLDER}{path}": source for path, source in sources.items()},
+        members.SIGNATURE: _json(signature.to_dict()),
+        members.GOLDEN: _json(golden.to_dict()),
+        members.PROFILE: _json(profile),
+        members.ENVIRONMENT: _json(environment),
+        members.CARD: render_card(manifest, signature, environment).encode(),
+    }
+    packed = build_bundle(contents, **manifest)
+    prove(packed)
+    return packed
+
+
+def _open_model(model: Any, space: CodeSpace) -> tuple[Flavor, Any, dict[str, bytes]]:
+    """Return flavor, model object and the files to keep; a file that the user gave is kept byte for byte."""
+    if not isinstance(model, str | Path):
+        flavor = flavor_of(model)
+        return flavor, model, flavor.dump(model)
+    path = Path(model)
+    try:
+        data = path.read_bytes()
+    except OSError as cause:
+        raise ArtifactCorrupt(f"the model file {path} cannot be read: {cause.strerror}") from cause
+    if not data:
+        raise ArtifactEmpty(f"the model file {path} is empty", hint="was the save or copy cut off?")
+    flavor = flavor_of_file(data, path.name)
+    loaded = flavor.load(lambda _: data, space)
+    return flavor, loaded, {flavor.file: data}
+
+
+def _inputs_of(table: Table, target: str | None, input_names: Sequence[str]) -> Table:
+    """Return the columns that the model takes, in its order."""
+    if target is not None:
+        table = table.drop(target)
+    if table.form == "matrix" and len(input_names) == len(table.names):
+        return table.rename(input_names)
+    if input_names and set(input_names) <= set(table.columns):
+        columns = {name: table.columns[name] for name in input_names}
+        return dataclasses.replace(table, columns=columns)
+    if input_names and table.form == "frame":
+        missing = [name for name in input_names if name not in table.columns]
+        raise ExampleInvalid(
+            f"the model was fitted with the column {missing[0]!r}, which the example table does not have",
+            hint=f"the model's columns are: {', '.join(input_names[:20])}",
+        )
+    return table
+
+
+def _policy(text: str) -> Policy:
+    for policy in POLICIES:
+        if policy == text:
+            return policy
+    raise UsageError(f"{text!r} is not a policy", hint=f"use one of: {', '.join(POLICIES)}")
+
+
+def _checked(signature: Signature, table: Table) -> Columns:
+    rows = [list(row) for _, row in zip(range(_PROFILE_ROWS), table.rows(), strict=False)]
+    return Validator(signature).check(
+        [dict(zip(signature.names, row, strict=True)) for row in rows], pointer=lambda n: f"/example/{n}"
+    )
+
+
+def _golden(flavor: Flavor, predictor: Predictor, columns: Columns) -> GoldenExamples:
+    chosen = Columns(columns.names, [columns.rows[n] for n in choose_rows(columns.rows)])
+    outputs = predictor.predict(chosen, probabilities=True)
+    return GoldenExamples(
+        inputs=tuple(chosen.records()),
+        expected=outputs.values,
+        probabilities=outputs.probabilities,
+        tolerance=flavor.tolerance,
+    )
+
+
+def _limited(text: Any) -> str:
+    value = str(text)
+    if len(value) > _MAX_TEXT:
+        raise UsageError(f"a text of {len(value)} characters is too long; the limit is {_MAX_TEXT}")
+    return value
+
+
+def _json(document: Any) -> bytes:
+    return msgspec.json.encode(document, order="sorted")
