@@ -273,11 +273,11 @@ def _hyperparameters(steps: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return what was set by hand for every step, and everything that is a plain value for the last one."""
     found: dict[str, Any] = {}
     for name, step in steps:
+        params = step.get_params(deep=False)
         try:
-            params = step.get_params(deep=False)
             defaults = type(step)().get_params(deep=False)
-        except Exception:  # noqa: BLE001 - a foreign constructor; the card can do without
-            params, defaults = dict(getattr(step, "get_params", dict)() or {}), {}
+        except Exception:  # noqa: BLE001 - a constructor with required arguments, or a foreign one
+            defaults = {}
         for key, value in sorted(params.items()):
             is_plain = value is None or isinstance(value, str | bool | int | float)
             if is_plain and (step is steps[-1][1] or value != defaults.get(key)):
