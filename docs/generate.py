@@ -137,7 +137,8 @@ def public_names() -> str:
 def _member(name: str, thing: Any) -> list[str]:
     """Return the signature and the whole docstring of a class or function as one block."""
     try:
-        parameters = str(inspect.signature(thing))
+        # A function as a default shows its address, which differs from run to run.
+        parameters = re.sub(r"<function (\w+) at 0x\w+>", r"\1", str(inspect.signature(thing)))
     except (TypeError, ValueError):
         parameters = "(...)"
     return ["```text", f"{name}{parameters}", "", inspect.getdoc(thing) or "", "```"]

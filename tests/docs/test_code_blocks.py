@@ -66,14 +66,13 @@ def of_language(*languages: str) -> list[Block]:
 @pytest.mark.parametrize("block", of_language(*SHELL), ids=str)
 def test_every_command_exists(block: Block) -> None:
     """Each `fairway` verb and option that a page tells the reader to type exists."""
-    from fairway.cli.main import main as root
+    from fairway.cli.main import cli
 
     for words in commands(block):
-        verb = next((word for word in words if not word.startswith("-")), None)
-        known = options_of(root) | {"--help", "--version"}
-        if verb is not None:
-            assert verb in root.commands, f"{block}: there is no `fairway {verb}`"
-            known |= options_of(root.commands[verb])
+        verb = next((word for word in words if not word.startswith("-")), "")
+        command = cli.get_command(click.Context(cli), verb) if verb else cli
+        assert command is not None, f"{block}: there is no `fairway {verb}`"
+        known = options_of(cli) | options_of(command) | {"--help", "-h"}
         given = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
 
         assert not given - known, f"{block}: `fairway {verb}` has no {sorted(given - known)}"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src"
 
 # From the top to the bottom. A part imports from lower rows and from itself, never from a sibling on its row.
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -17,6 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("assemble",),
     ("server", "client"),
+    ("lifecycle",),
     ("inference",),
     ("compilers", "registry", "protocols"),
     ("flavors",),
@@ -112,6 +114,17 @@ def test_every_part_stands_in_one_layer() -> None:
     parts = entries - DOORS.keys() - {"__pycache__"}
 
     assert not parts - ROW.keys(), f"without a row in LAYERS: {sorted(parts - ROW.keys())}"
+
+
+def test_the_picture_in_the_docs_is_the_one_that_is_checked() -> None:
+    """The architecture page shows the rows as they are proven here: every part, in this order."""
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    lines = page.partition("```text\n")[2].partition("```")[0].splitlines()
+    shown = [part for line in lines for part in line.partition("   ")[0].split()]
+    there = {path.stem for path in (SOURCE / "fairway").iterdir()} & ROW.keys()
+
+    assert sorted(shown, key=ROW.__getitem__) == shown
+    assert there <= set(shown)
 
 
 def test_errors_import_nothing_of_ours() -> None:
