@@ -33,13 +33,9 @@ print(json.dumps(numbers))
 
 def test_parallel_registers_of_the_same_bytes_all_succeed(home: Path) -> None:
     """From the first start on: one makes the tables, each call gets its own number, the blob is one."""
+    command = [sys.executable, "-c", PROGRAM]
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(home)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        subprocess.Popen([*command, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(N_PROCESSES)
     ]
     for worker in workers:

@@ -251,7 +251,7 @@ class Registry:
     def check(self) -> list[str]:
         """Examine all rows and all files, and return what is wrong, one sentence each; slow."""
         found = self.metadata.check()
-        for model in self.models():
+        for model in self.models() if not found else ():
             for version in self.versions(model.name):
                 try:
                     self.open(version)
@@ -306,13 +306,9 @@ def open_registry(home: Path) -> Registry:
             f"the home folder {home} cannot be made: {os.strerror(cause.errno or 0)}",
             hint="choose another home folder (FAIRWAY_HOME)",
         ) from cause
-    registry = Registry(open_sqlite(home / "registry.db"), LocalArtifacts(home / "artifacts"))
-    try:
-        registry.artifacts.sweep()
-    except BaseException:
-        registry.close()
-        raise
-    return registry
+    artifacts = LocalArtifacts(home / "artifacts")
+    artifacts.sweep()
+    return Registry(open_sqlite(home / "registry.db"), artifacts)
 
 
 def _check_texts(actor: str, reason: str) -> None:

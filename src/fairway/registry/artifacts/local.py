@@ -108,7 +108,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 def _sync_folder(folder: Path) -> None:
     """Make renames into *folder* survive a loss of power."""
-    if os.name == "nt":  # a folder cannot be opened there; NTFS keeps renames in its journal
+    if os.name == "nt":  # pragma: no cover - no folder can be opened there; NTFS keeps renames in its journal
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -126,11 +126,10 @@ def _is_alive(pid: int) -> bool:
     if os.name == "nt" or pid == os.getpid():  # os.kill would end a process there; the age decides alone
         return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with contextlib.suppress(PermissionError):  # it lives, but belongs to somebody else
+            os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError):
-        return True
     return True
 
 

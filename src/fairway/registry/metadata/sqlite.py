@@ -6,7 +6,6 @@ All that is special about SQLite is here, so that `sql.py` holds plain statement
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
 import stat
 import threading
@@ -22,7 +21,6 @@ from fairway.errors import FairwayError, RegistryBusy, RegistryInvalid, StorageF
 from fairway.registry.metadata.schema import tables
 
 _MAGIC = b"SQLite format 3\0"
-_ROOM_BYTES = 2**20
 _PRAGMAS = (
     "synchronous = FULL",  # a commit survives a loss of power; it costs 0.3 ms
     "foreign_keys = ON",
@@ -89,13 +87,15 @@ class SqliteDatabase:
 
     def check(self) -> list[str]:
         """Read the whole file and return what is damaged, one sentence each."""
-        with self.mapped_errors(), self.engine.connect() as connection:
-            damages = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
-            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-        found = [f"{self.path}: {damage}" for damage in damages if damage != "ok"]
-        return found + [
-            f"{self.path}: row {row[1]} of {row[0]} refers to no row of {row[2]}" for row in orphans
-        ]
+        try:
+            with self.mapped_errors(), self.engine.connect() as connection:
+                answers = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
+                if damages := [answer for answer in answers if answer != "ok"]:
+                    return [f"{self.path}: {damage}" for damage in damages]
+                orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        except RegistryInvalid as error:  # damaged in a place without which nothing can be checked
+            return [str(error)]
+        return [f"{self.path}: row {row[1]} of {row[0]} refers to no row of {row[2]}" for row in orphans]
 
     def close(self) -> None:
         """Close every connection."""
@@ -121,7 +121,7 @@ class SqliteDatabase:
                 f"{self.path} was locked by another process for more than {self.busy_timeout_s:g} seconds",
                 hint="try again; if it stays locked, look for a process that hangs while it writes",
             )
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._is_full()):
+        if code == sqlite3.SQLITE_FULL:
             return StorageFull(
                 f"no space is left for {self.path}",
                 hint="free some space and do it again; nothing was changed",
@@ -155,11 +155,6 @@ class SqliteDatabase:
             raise self._invalid("is not an SQLite database")
         return bool(head)
 
-    def _is_full(self) -> bool:
-        with contextlib.suppress(OSError):
-            return shutil.disk_usage(self.path.parent).free < _ROOM_BYTES
-        return False
-
     def _make_engine(self) -> Engine:
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
@@ -171,10 +166,14 @@ class SqliteDatabase:
 
     def _prepare(self, connection: sqlite3.Connection, _record: Any) -> None:
         """Set up a new connection; `_begin` alone decides about its transactions."""
-        connection.isolation_level = None
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-        self._use_wal(connection)
+        try:
+            connection.isolation_level = None
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            self._use_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch the file to write-ahead logging, for good, unless it is there already.

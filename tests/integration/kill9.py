@@ -1,0 +1,278 @@
+"""Kill a process that writes to the registry, at random moments, and look at what it leaves.
+
+A child registers versions and moves aliases as fast as it can, and acknowledges each change, once it has
+returned, on a pipe. The parent kills it with SIGKILL up to 50 ms after its start or after its first
+acknowledgement, opens the registry again and compares:
+
+* every acknowledged change is there, and at most one more (the one that was under way);
+* what was there before is unchanged, and version numbers only grew;
+* every version is complete: all files are there and have the right hash;
+* every alias points where the events say;
+* no temporary file is left after a sweep, and the database passes its own check.
+
+By hand: `python tests/integration/kill9.py --cycles 1000`. Exit status 1 means that a promise was broken.
+"""
+# ruff: noqa: S311 - a seed that repeats a run is the point of these random numbers
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+# Imported before the first fork, so that the children start at once.
+import alembic.command  # noqa: F401
+
+import fairway.registry.metadata.sql  # noqa: F401
+from fairway.bundle.bundle import Bundle, build_bundle
+from fairway.errors import AliasNotFound, NothingToRollBack
+from fairway.registry.history import replay
+from fairway.registry.records import Event
+from fairway.registry.registry import Registry, open_registry
+
+MODELS = ("coffee", "tea")
+ALIASES = ("production", "challenger")
+MAX_DELAY_S = 0.05
+CYCLES_PER_HOME = 25
+CHILDREN_PER_GENERATION = 5
+
+
+@dataclasses.dataclass
+class Figures:
+    """What was done and what was found."""
+
+    cycles: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    unacknowledged_but_complete: int = 0
+    versions: int = 0
+    half_versions: int = 0
+    killed_before_first_acknowledgement: int = 0
+    temporary_files_swept: int = 0
+    homes: int = 0
+    seconds: float = 0.0
+
+
+class BrokenPromiseError(Exception):
+    """The registry is not what it must be after a kill."""
+
+
+def require(holds: bool, promise: str, *facts: object) -> None:
+    """Raise unless a promise holds."""
+    if not holds:
+        raise BrokenPromiseError(" ".join([promise, *map(str, facts)]))
+
+
+def tiny_bundle(content: int, model: str) -> Bundle:
+    """Return a bundle of three files, told from others by *content*."""
+    rng = random.Random(content)
+    files = {
+        "model/model.bin": rng.randbytes(rng.choice((10, 1_000, 200_000, 1_000_000))),
+        "signature.json": b'{"inputs": %d}' % rng.randrange(3),
+        "golden.json": b"{}",
+    }
+    return build_bundle(
+        files, name=model, flavor="sklearn", created="", model_type="Ridge", python="", fairway=""
+    )
+
+
+def change_something(registry: Registry, rng: random.Random, generation: int) -> dict[str, Any] | None:
+    """Make one change and return what to acknowledge, or None if there was nothing to change.
+
+    The children of one *generation* have few bundles, so that one often pushes again what another was killed
+    over, as a person would.
+    """
+    model, alias, actor = rng.choice(MODELS), rng.choice(ALIASES), f"child-{os.getpid()}"
+    latest = {summary.name: summary.latest for summary in registry.models()}.get(model)
+    verb = rng.choices(("register", "move", "rollback", "remove"), (4, 4, 2, 1))[0]
+    if verb == "register" or latest is None:
+        version = registry.register(tiny_bundle(generation * 100 + rng.randrange(6), model), actor=actor)
+        return {"model": model, "version": version.version, "digest": version.digest}
+    try:
+        if verb == "move":
+            move = registry.move_alias(model, alias, rng.randint(1, latest), actor=actor)
+        elif verb == "rollback":
+            move = registry.rollback(model, alias, actor=actor)
+        else:
+            move = registry.remove_alias(model, alias, actor=actor)
+    except (AliasNotFound, NothingToRollBack):
+        return None
+    return dataclasses.asdict(move) if move.from_version != move.to_version else None
+
+
+def work_until_killed(home: Path, pipe: int, seed: int) -> None:
+    """Change the registry again and again; acknowledge each change by one line on the pipe."""
+    rng = random.Random(seed)
+    registry = open_registry(home)
+    while True:
+        change = change_something(registry, rng, seed // CHILDREN_PER_GENERATION)
+        if change is not None:
+            os.write(pipe, json.dumps(change).encode() + b"\n")
+
+
+def run_child_and_kill_it(home: Path, seed: int) -> list[dict[str, Any]]:
+    """Fork a child, kill it after a random time, and return what it acknowledged."""
+    rng = random.Random(seed)
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(ours)
+            work_until_killed(home, theirs, seed)
+        except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(theirs)
+    if rng.random() < 0.5:
+        select.select([ours], [], [], 30)
+    time.sleep(rng.uniform(0, MAX_DELAY_S))
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    with os.fdopen(ours, "rb") as pipe:
+        lines = pipe.read().splitlines()
+    require(
+        os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "the child ran until it was killed"
+    )
+    return [json.loads(line) for line in lines]
+
+
+def history_of(registry: Registry) -> list[Event]:
+    """Return every event of every model by its place in the order."""
+    names = [summary.name for summary in registry.models()]
+    return sorted((event for name in names for event in registry.history(name)), key=lambda event: event.seq)
+
+
+def is_recorded(change: dict[str, Any], events: list[Event]) -> bool:
+    """Say whether an acknowledged change stands in the history."""
+    if "digest" in change:
+        return any(
+            event.kind == "register" and (event.model, event.version) == (change["model"], change["version"])
+            for event in events
+        )
+    return any(
+        event.seq == change["seq"]
+        and (event.model, event.alias, event.from_version, event.to_version)
+        == (change["model"], change["alias"], change["from_version"], change["to_version"])
+        for event in events
+    )
+
+
+def compare(home: Path, before: list[Event], changes: list[dict[str, Any]], figures: Figures) -> list[Event]:
+    """Open the registry after a kill, hold it against every promise, and return its history."""
+    with open_registry(home) as registry:
+        events = history_of(registry)
+        require(events[: len(before)] == before, "the history only grows")
+        new = events[len(before) :]
+        lost = [change for change in changes if not is_recorded(change, new)]
+        figures.lost += len(lost)
+        require(not lost, "every acknowledged change is there; lost:", lost)
+        extra = len(new) - len(changes)
+        require(extra in {0, 1}, "at most one change was under way, but there are", extra)
+        figures.unacknowledged_but_complete += extra
+        figures.versions += sum(event.kind == "register" for event in new)
+        check_numbers(events)
+        check_aliases(registry, events)
+        check_versions(registry, new, changes, figures)
+        check_temporary_files(registry, home, figures)
+    return events
+
+
+def check_numbers(events: list[Event]) -> None:
+    """Version numbers of a model rise with the order of events."""
+    for model in MODELS:
+        numbers = [event.version for event in events if event.model == model and event.kind == "register"]
+        require(numbers == sorted(set(numbers), key=int), "numbers only grow:", model, numbers)
+
+
+def check_aliases(registry: Registry, events: list[Event]) -> None:
+    """Every alias points to a version that is there, and where the events lead."""
+    for summary in registry.models():
+        states = replay(event for event in events if event.model == summary.name)
+        expected = {alias: state.target for alias, state in states.items() if state.target is not None}
+        require(summary.aliases == expected, "aliases follow the events:", summary.aliases, expected)
+        numbers = {version.version for version in registry.versions(summary.name)}
+        registered = {
+            event.version for event in events if event.model == summary.name and event.kind == "register"
+        }
+        require(numbers == registered, "each version has its event:", numbers ^ registered)
+        require(set(summary.aliases.values()) <= numbers, "aliases point at versions:", summary.aliases)
+
+
+def check_versions(
+    registry: Registry, new: list[Event], changes: list[dict[str, Any]], figures: Figures
+) -> None:
+    """Every new version opens, which compares every file with its hash."""
+    digests = {
+        (change["model"], change["version"]): change["digest"] for change in changes if "digest" in change
+    }
+    for event in new:
+        if event.kind != "register":
+            continue
+        version = registry.resolve(f"{event.model}:{event.version}")
+        expected = digests.get((version.model, version.version), version.digest)
+        require(version.digest == expected, "the version is what was acknowledged:", version)
+        try:
+            registry.open(version)
+        except Exception as error:
+            figures.half_versions += 1
+            raise BrokenPromiseError(f"{version.reference} is complete") from error
+
+
+def check_temporary_files(registry: Registry, home: Path, figures: Figures) -> None:
+    """A sweep leaves nothing that a dead writer began."""
+    figures.temporary_files_swept += registry.artifacts.sweep(older_than_s=0)
+    left = [str(path) for path in home.rglob(".write-*")]
+    require(not left, "no temporary file is left:", left)
+
+
+def run(cycles: int, seed: int) -> Figures:
+    """Run all cycles, with a fresh home folder from time to time, and return the figures."""
+    figures = Figures()
+    started = time.perf_counter()
+    for first in range(0, cycles, CYCLES_PER_HOME):
+        with tempfile.TemporaryDirectory(prefix="kill9-") as folder:
+            home = Path(folder) / "home"
+            events: list[Event] = []
+            for cycle in range(first, min(first + CYCLES_PER_HOME, cycles)):
+                changes = run_child_and_kill_it(home, seed + cycle)
+                figures.cycles += 1
+                figures.acknowledged += len(changes)
+                figures.killed_before_first_acknowledgement += not changes
+                events = compare(home, events, changes, figures)
+            with open_registry(home) as registry:
+                found = registry.check()
+                require(not found, "the whole registry is sound:", found)
+            figures.homes += 1
+    figures.seconds = round(time.perf_counter() - started, 1)
+    return figures
+
+
+def main() -> int:
+    """Read the options, run, print the figures as one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--cycles", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
+    options = parser.parse_args()
+    try:
+        figures = run(options.cycles, options.seed)
+    except BrokenPromiseError:
+        traceback.print_exc()
+        sys.stderr.write(f"repeat with: --cycles {options.cycles} --seed {options.seed}\n")
+        return 1
+    sys.stdout.write(json.dumps(dataclasses.asdict(figures)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
