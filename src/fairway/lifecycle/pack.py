@@ -84,8 +84,7 @@ def pack_model(
     check_name("model", name)
     sources = collect_code(code)
     space = CodeSpace(sources, label=name)
-    with space.active():
-        flavor, loaded, files = _open_model(model, space)
+    flavor, loaded, files = _open_model(model, space)
     description = flavor.describe(loaded)
     table = _inputs_of(read_table(example), wishes.target, description.input_names)
     signature = Signature(
