@@ -1,0 +1,317 @@
+"""What every code means and what to do about it: the text behind the `type` of each problem document."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fairway.errors import FAULT_CODES, error_codes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explanation:
+    """One code, explained.
+
+    Attributes:
+        code: Stable code.
+        title: What it means in a few words.
+        means: What happened, in full.
+        remedy: What to do now.
+        is_fault: Whether it stands in `errors[]`, at one place of a request, rather than at the top.
+    """
+
+    code: str
+    title: str
+    means: str
+    remedy: str
+    is_fault: bool
+
+
+# One entry per code: what happened, what to do.
+_TEXTS: dict[str, tuple[str, str]] = {
+    "alias_not_found": (
+        "The model is there, but no alias of this name points to one of its versions.",
+        "List what there is with `fairway show MODEL`; set one with `fairway alias MODEL:VERSION ALIAS`.",
+    ),
+    "artifact_corrupt": (
+        "A file could not be read as what it claims to be: a cut download, another format, or a damaged disk.",
+        "Fetch or write the file again. A bundle can be packed anew with `fairway pack`.",
+    ),
+    "artifact_digest": (
+        "A file's SHA-256 is not the one that the manifest records. Nothing of it was loaded.",
+        "Restore the file from a backup or push the model again. Do not edit files inside a bundle.",
+    ),
+    "artifact_empty": (
+        "The file has no bytes. A save that was interrupted leaves such files.",
+        "Save the model again and check the size of the file.",
+    ),
+    "artifact_import": (
+        "The model needs a Python module that is not installed and does not travel in the bundle.",
+        "Install the package that is named, or pack your own modules along with `--code FILE.py`.",
+    ),
+    "artifact_path": (
+        "A name inside the bundle could lead to a place outside of it. Nothing was unpacked.",
+        "Do not use this file. If you made it yourself, pack it again with `fairway pack`.",
+    ),
+    "body_empty": (
+        "The request has no body, so there is no row to predict from.",
+        "Send a record as JSON. The page of the model holds a call to copy.",
+    ),
+    "body_shape": (
+        "The body is JSON, but neither a record, nor a list of rows, nor an envelope with one of the known keys.",
+        "Send an object with the model's inputs, a list of those, or one of the forms under API docs.",
+    ),
+    "body_too_large": (
+        "The body has more bytes than this server reads.",
+        "Send fewer rows per call. Who runs the server may raise `limits.max_body_bytes`.",
+    ),
+    "bundle_invalid": (
+        "The bundle cannot be used: a part is absent or contradicts another.",
+        "Pack the model again with `fairway pack`.",
+    ),
+    "bundle_too_new": (
+        "The bundle was written by a release of fairway that is newer than this one.",
+        "Upgrade with `pip install --upgrade fairway`.",
+    ),
+    "bundle_untrusted": (
+        "The bundle was packed elsewhere. Opening its model would run code that nobody here vouches for.",
+        "Push the model from the registry that packed it, or pack it here from its source.",
+    ),
+    "category_unknown": (
+        "The value is not among the categories that the model was trained on.",
+        "Check the spelling, also upper and lower case. The model's page lists the categories.",
+    ),
+    "content_encoding": (
+        "The body is compressed in a way that this route does not read.",
+        "Send the body without `Content-Encoding`.",
+    ),
+    "encoding_invalid": (
+        "The text is not valid UTF-8, or holds one half of a surrogate pair.",
+        "Encode the body as UTF-8. In Python: `json.dumps(record).encode()`.",
+    ),
+    "example_invalid": (
+        "A signature cannot be learnt from the example table: it is empty, or a column mixes kinds.",
+        "Give a few dozen rows as they will arrive in production, each column of one kind.",
+    ),
+    "extra_missing": (
+        "This needs a package that the core of fairway does not install.",
+        "Run the `pip install` line that stands in the hint.",
+    ),
+    "feature_missing": (
+        "The record lacks an input that the model requires.",
+        "Add the input. The example in the reply shows a complete record.",
+    ),
+    "feature_unknown": (
+        "The record holds a key that is not an input of the model.",
+        "Check the spelling of the key, or leave it out. The reply names the closest input.",
+    ),
+    "flavor_unknown": (
+        "No installed flavor knows the type of this model.",
+        "Install the extra of its framework, such as `fairway[sklearn]`.",
+    ),
+    "host_not_allowed": (
+        "The `Host` header names an address that this server does not answer for. "
+        "This keeps web pages elsewhere from reaching it through a browser.",
+        "Use the address that the server printed. Who runs it may add yours to `server.allowed_hosts`.",
+    ),
+    "internal_error": (
+        "fairway itself failed. The cause is in the server's log; it is not shown here.",
+        "Report it with the request id. The same call may succeed when it is repeated.",
+    ),
+    "json_duplicate_key": (
+        "One object holds the same key twice. Which of them was meant cannot be known.",
+        "Send every key once.",
+    ),
+    "json_invalid": (
+        "The body is not JSON. The detail names the byte at which reading stopped.",
+        "Check quotes, commas and brackets. In a shell, put the whole body in single quotes.",
+    ),
+    "json_nonfinite": (
+        "NaN, Infinity and numbers beyond float64 have no form in JSON.",
+        "Send `null` for a missing value, where the input takes missing values.",
+    ),
+    "json_number_range": (
+        "A number has more digits than can be read.",
+        "Send a number that a float64 or a 64-bit integer holds.",
+    ),
+    "json_too_deep": (
+        "Lists and objects are nested more deeply than any request needs.",
+        "Send rows as flat records. The limit is `limits.max_json_depth`.",
+    ),
+    "media_type": (
+        "The content type is one that this route does not read.",
+        "Send `Content-Type: application/json`.",
+    ),
+    "method_not_allowed": (
+        "The address exists, but not for this method.",
+        "Use a method of the `Allow` header. Predictions are asked for with POST.",
+    ),
+    "model_contract": (
+        "The model answered with another number of rows or outputs than it was asked for.",
+        "This is a fault of the model. Tell who made it, and roll back: `fairway rollback MODEL`.",
+    ),
+    "model_error": (
+        "The request was valid, but the model raised an error on it.",
+        "Tell who made the model, with the request id. The log of the server holds the cause.",
+    ),
+    "model_not_found": (
+        "No model of this name is served or registered here.",
+        "The list of models shows what there is. Check the spelling.",
+    ),
+    "model_not_ready": (
+        "The model is known but does not answer yet, or not any more.",
+        "Try again shortly. `GET /health` says what is amiss.",
+    ),
+    "name_invalid": (
+        "The name breaks the grammar of names.",
+        "Use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning and ending with a letter or digit.",
+    ),
+    "not_found": (
+        "There is nothing at this address.",
+        "Go to the list of models or to the API docs and start from there.",
+    ),
+    "nothing_to_roll_back": (
+        "The alias has had no earlier target, so there is nothing to go back to.",
+        "Look at `fairway show MODEL --history`, or name the version: `fairway alias MODEL:VERSION ALIAS`.",
+    ),
+    "number_range": (
+        "The number cannot be held exactly, and rounding it would change what was sent.",
+        "Send an integer below 2^53, or a number with a decimal point.",
+    ),
+    "out_of_range": (
+        "The number lies outside the range that the model was trained on. By policy the row is refused or flagged.",
+        "Check the unit and the decimal point. The model's page shows the range.",
+    ),
+    "overloaded": (
+        "More calls wait than the server accepts.",
+        "Try again after the time in `Retry-After`, and send rows together in one call.",
+    ),
+    "packed_model_differs": (
+        "The packed copy, loaded in a fresh process, does not answer as the original did. Nothing was registered.",
+        "Look for state outside of the model: global variables, random numbers, files, other versions.",
+    ),
+    "path_invalid": (
+        "The path holds bytes or a model reference that cannot be read.",
+        "Write `MODEL`, `MODEL:VERSION` or `MODEL@ALIAS` and percent-encode everything else.",
+    ),
+    "port_in_use": (
+        "Another process listens on this port.",
+        "Stop it, or choose another port with `--port`.",
+    ),
+    "predict_timeout": (
+        "The model did not answer within the limit of this server.",
+        "Send fewer rows per call. Who runs the server may raise `limits.predict_timeout_s`.",
+    ),
+    "prediction_failed": (
+        "A valid request could not be answered.",
+        "Try again; the log of the server holds the cause under the request id.",
+    ),
+    "query_invalid": (
+        "A query parameter is unknown or has a value that it cannot have.",
+        "`include` takes `probabilities` and `flags`, separated by a comma.",
+    ),
+    "registry_busy": (
+        "Another process held the registry's write lock for too long.",
+        "Try again. Predictions are not affected.",
+    ),
+    "registry_failed": (
+        "The registry could not do what was asked.",
+        "The detail says why. `fairway doctor` checks the registry.",
+    ),
+    "registry_invalid": (
+        "The file at the registry's place is not a registry. It was left as it is.",
+        "Check `FAIRWAY_HOME`, or move the file away.",
+    ),
+    "registry_unavailable": (
+        "The registry's database or files cannot be reached.",
+        "Try again. `fairway doctor` says what is amiss. Models that are served go on answering.",
+    ),
+    "remote_error": (
+        "A server that the client called refused or failed the call.",
+        "Read the problem document that the error carries.",
+    ),
+    "request_invalid": (
+        "The request cannot be answered as it stands.",
+        "The detail says why.",
+    ),
+    "row_length": (
+        "A row that is an array has another number of values than the model has inputs.",
+        "Send the values in the order of the signature, or send objects with named inputs.",
+    ),
+    "schema_newer": (
+        "A newer release of fairway has migrated this registry. Nothing was written.",
+        "Upgrade with `pip install --upgrade fairway`.",
+    ),
+    "settings_invalid": (
+        "A setting is unknown or has a value that cannot be used.",
+        "`fairway settings` shows every setting, its value and where it came from.",
+    ),
+    "signature_mismatch": (
+        "At least one row does not fit the model's signature. Every fault is listed with its place; nothing was predicted.",
+        "Correct the places that `errors` points to. The reply holds a corrected example.",
+    ),
+    "storage_full": (
+        "There is no space left on the disk. Nothing was registered.",
+        "Make space and push again.",
+    ),
+    "too_many_rows": (
+        "The call holds more rows than one call may.",
+        "Send the rows in several calls. The limit is `limits.max_rows`.",
+    ),
+    "usage": (
+        "The arguments of a call or command do not fit together.",
+        "The hint says how; every command has `--help`.",
+    ),
+    "value_format": (
+        "A text that should be a date and time is not one, or names a day that does not exist.",
+        "Write it like `2026-02-28T13:45:00`; an offset such as `+01:00` may follow.",
+    ),
+    "value_missing": (
+        "The value is null, and the input takes no missing values.",
+        "Send a value. The input was never empty in training, so the model cannot know what that means.",
+    ),
+    "value_too_long": (
+        "A text is longer than this server reads.",
+        "Shorten it. The limit is `limits.max_text_chars`.",
+    ),
+    "value_type": (
+        "The value is of another kind than the input: a text for a number, a fraction for a whole number.",
+        "Send numbers without quotes, `true` or `false` for booleans, and arrays for lists.",
+    ),
+    "version_exists": (
+        "A version of this number is registered already, and versions never change.",
+        "Push without a number: the registry gives the next one.",
+    ),
+    "version_not_found": (
+        "The model is there, but not this version of it.",
+        "`fairway show MODEL` lists its versions.",
+    ),
+}
+
+_UNWRITTEN = ("This release has no page for the code yet.", "The detail and the hint of the reply say more.")
+
+
+def explained_codes() -> frozenset[str]:
+    """Return the codes that have a text of their own."""
+    return frozenset(_TEXTS)
+
+
+def explanations() -> list[Explanation]:
+    """Return every code with its explanation: those of replies first, then those of single faults."""
+    tops = [_explanation(code, title, is_fault=False) for code, title in error_codes().items()]
+    known = error_codes()
+    faults = [
+        _explanation(code, title.rstrip("."), is_fault=True)
+        for code, title in sorted(FAULT_CODES.items())
+        if code not in known
+    ]
+    return tops + faults
+
+
+def explanation(code: str) -> Explanation | None:
+    """Return what *code* means, or None if there is no such code."""
+    return next((entry for entry in explanations() if entry.code == code), None)
+
+
+def _explanation(code: str, title: str, *, is_fault: bool) -> Explanation:
+    means, remedy = _TEXTS.get(code, _UNWRITTEN)
+    return Explanation(code, title, means, remedy, is_fault)

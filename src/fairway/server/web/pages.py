@@ -1,0 +1,267 @@
+"""The pages as Starlette endpoints: each turns a request into a dict and hands that to its template.
+
+A form asks the engine through the same call as every other client; nothing is validated or predicted here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from fairway.errors import (
+    BodyTooLarge,
+    FairwayError,
+    InternalError,
+    MethodNotAllowed,
+    ModelNotFound,
+    NotFound,
+    UnsupportedMediaType,
+)
+from fairway.messages import Call, Reply
+from fairway.server.web import docs, error_pages, facts, forms, results, snippets
+from fairway.server.web.render import Assets, html
+from fairway.server.web.text import json_text, shown
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+_MANY_INPUTS = 30
+_CALL_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+
+
+class Pages:
+    """Every page; made by `build_pages`."""
+
+    def __init__(
+        self,
+        *,
+        models: Callable[[], Sequence[facts.ServedModel]],
+        predict: Callable[[Call], Awaitable[Reply]],
+        openapi: Callable[[], Mapping[str, Any]],
+        aliases: Callable[[str, int], Sequence[str]],
+        max_body_bytes: int,
+    ) -> None:
+        self._models = models
+        self._predict = predict
+        self._openapi = openapi
+        self._aliases = aliases
+        self._max_body_bytes = max_body_bytes
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes that answer with pages only.
+
+        `GET /models/{name}` is not among them: programs get JSON there, so its handler calls `model` when
+        `wants_html` says so.
+        """
+        return [
+            Route("/", self.index, methods=["GET"], name="pages:index"),
+            Route("/models/{name}", self.submit, methods=["POST"], name="pages:submit"),
+            Route("/docs", self.docs, methods=["GET"], name="pages:docs"),
+            Route("/docs/errors", self.error_index, methods=["GET"], name="pages:errors"),
+            Route("/docs/errors/{code}", self.error_page, methods=["GET"], name="pages:error"),
+            Mount("/static", Assets(), name="pages:static"),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Show the served models."""
+        base = _base_url(request)
+        cards = [
+            facts.card(model, self._aliases(model.name, model.version))
+            | {"curl": snippets.curl(_predict_url(base, model.name), model.signature.typical_row())}
+            for model in self._models()
+        ]
+        return html(request, "index.html", {"cards": cards})
+
+    async def model(self, request: Request) -> Response:
+        """Show the form of one model, filled with its typical row."""
+        try:
+            model = self._find(request.path_params["name"])
+        except FairwayError as error:
+            return self.refused(request, error)
+        return self._form_page(request, model, forms.typical_texts(model.signature), {})
+
+    async def submit(self, request: Request) -> Response:
+        """Ask the model about a submitted form; show the result, or what to correct."""
+        try:
+            model = self._find(request.path_params["name"])
+            texts = forms.read_form(await self._body(request), model.signature)
+        except FairwayError as error:
+            return self.refused(request, error)
+        record = forms.record_of(texts, model.signature)
+        reply = await self._predict(self._call(request.path_params["name"], model, record))
+        if reply.status == 200:
+            outcome = {"result": results.result_of(reply, model.signature), "record": record}
+            return self._form_page(request, model, texts, outcome)
+        problem = results.problem_of(reply)
+        by_input, others = results.messages_of(problem, model.signature, texts)
+        outcome = {"messages": by_input, "others": others, "problem": problem}
+        return self._form_page(request, model, texts, outcome, status=reply.status)
+
+    async def docs(self, request: Request) -> Response:
+        """Show the reference of the HTTP interface, made from the OpenAPI document."""
+        paths = {f"/models/{model.name}/predict": model.name for model in self._models()}
+        reference = docs.reference(self._openapi(), _base_url(request), paths)
+        return html(request, "docs.html", {"reference": reference})
+
+    async def error_index(self, request: Request) -> Response:
+        """List every error code."""
+        entries = error_pages.explanations()
+        groups = {
+            "replies": [entry for entry in entries if not entry.is_fault],
+            "faults": [entry for entry in entries if entry.is_fault],
+        }
+        return html(request, "errors.html", groups)
+
+    async def error_page(self, request: Request) -> Response:
+        """Explain one error code."""
+        code = request.path_params["code"]
+        entry = error_pages.explanation(code)
+        if entry is None:
+            return self.refused(request, NotFound(f"there is nothing at {shown(request.url.path)}"))
+        return html(request, "error.html", {"entry": entry})
+
+    async def not_found(self, request: Request, error: Exception | None = None) -> Response:
+        """Say that there is nothing at this address."""
+        return self.refused(request, NotFound(f"there is nothing at {shown(request.url.path)}"))
+
+    async def method_not_allowed(self, request: Request, error: Exception | None = None) -> Response:
+        """Say that the address takes another method."""
+        headers = getattr(error, "headers", None) or {}
+        allowed = str(headers.get("Allow", "GET")).split(", ")
+        return self.refused(request, MethodNotAllowed(request.method, allowed))
+
+    async def failed(self, request: Request, error: Exception | None = None) -> Response:
+        """Say that the server itself failed, without a word about why."""
+        return self.refused(request, InternalError())
+
+    def refused(self, request: Request, error: FairwayError, *, request_id: str = "") -> Response:
+        """Return the page for an error that belongs to no form."""
+        document = {
+            "status": error.status,
+            "title": error.title,
+            "detail": error.detail,
+            "code": error.code,
+            "hint": error.hint,
+            "request_id": request_id,
+        }
+        return self.problem(request, document, headers=error.headers)
+
+    def problem(
+        self, request: Request, document: results.Problem, *, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return the page for a problem document (RFC 9457), with its status."""
+        status = int(document.get("status", 500))
+        response = html(request, "problem.html", {"problem": document}, status=status)
+        response.headers.update(headers or {})
+        return response
+
+    def _find(self, reference: str) -> facts.ServedModel:
+        models = self._models()
+        for model in models:
+            if reference in {model.name, model.reference}:
+                return model
+        near = difflib.get_close_matches(reference[:80], [model.name for model in models], n=1)
+        raise ModelNotFound(
+            reference[:80], hint=f"did you mean {near[0]!r}?" if near else "see the list of models"
+        )
+
+    async def _body(self, request: Request) -> bytes:
+        kind = request.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower()
+        if kind != FORM_TYPE:
+            raise UnsupportedMediaType(f"this page reads forms ({FORM_TYPE}), not {json_text(kind[:80])}")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self._max_body_bytes:
+                raise BodyTooLarge(self._max_body_bytes)
+        return bytes(body)
+
+    @staticmethod
+    def _call(reference: str, model: facts.ServedModel, record: Mapping[str, Any]) -> Call:
+        include = "include=probabilities,flags" if model.signature.classes else "include=flags"
+        path = f"/models/{reference}/predict"
+        body = json_text(record).encode("utf-8")
+        return Call("POST", path, include, lambda name: _CALL_HEADERS.get(name, ""), body)
+
+    def _form_page(
+        self,
+        request: Request,
+        model: facts.ServedModel,
+        texts: forms.Texts,
+        outcome: Mapping[str, Any],
+        *,
+        status: int = 200,
+    ) -> Response:
+        signature = model.signature
+        name = request.path_params["name"]
+        base = _base_url(request)
+        record = outcome.get("record", signature.typical_row())
+        context = {
+            "name": model.name,
+            "path": f"/models/{quote(name, safe=':@')}",
+            "version": model.version,
+            "aliases": self._aliases(model.name, model.version),
+            "description": model.bundle.manifest.description,
+            "answers": [facts.answer(output, signature) for output in signature.outputs],
+            "about": facts.about(model),
+            "fields": forms.fields_of(signature, texts, outcome.get("messages")),
+            "many": len(signature.inputs) >= _MANY_INPUTS,
+            "result": outcome.get("result"),
+            "problem": outcome.get("problem"),
+            "others": outcome.get("others", []),
+            "curl": snippets.curl(_predict_url(base, name), record),
+        }
+        return html(request, "model.html", context, status=status)
+
+
+def build_pages(
+    *,
+    models: Callable[[], Sequence[facts.ServedModel]],
+    predict: Callable[[Call], Awaitable[Reply]],
+    openapi: Callable[[], Mapping[str, Any]],
+    aliases: Callable[[str, int], Sequence[str]] = lambda _name, _version: (),
+    max_body_bytes: int = 10 * 2**20,
+) -> Pages:
+    """Return the pages of a server.
+
+    Args:
+        models: Gives the models that are served now, in the order in which they are listed.
+        predict: Answers a call as the engine does for any client; never raises.
+        openapi: Gives the OpenAPI document.
+        aliases: Gives the aliases that point to a version, by model name and version number.
+        max_body_bytes: Longest form that is read.
+    """
+    return Pages(
+        models=models, predict=predict, openapi=openapi, aliases=aliases, max_body_bytes=max_body_bytes
+    )
+
+
+def wants_html(request: Request) -> bool:
+    """Tell whether the caller asks for a page: it names `text/html` and prefers it to JSON."""
+    weights = {"text/html": 0.0, "application/json": 0.0}
+    for part in request.headers.get("accept", "").split(","):
+        kind, *parameters = (piece.strip() for piece in part.lower().split(";"))
+        if kind in weights:
+            weights[kind] = max(weights[kind], _weight(parameters))
+    return weights["text/html"] > 0 and weights["text/html"] >= weights["application/json"]
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    written = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+    try:
+        return float(written)
+    except ValueError:
+        return 0.0
+
+
+def _base_url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _predict_url(base_url: str, reference: str) -> str:
+    return f"{base_url}/models/{quote(reference, safe=':@')}/predict"
