@@ -37,7 +37,7 @@ def command(face: Face, /, *, port: str | None, once: bool) -> None:
     trial = Trial(face, version, f"http://{_reachable(host)}:{number}", once=once)
     trial.start()
     try:
-        api.serve("iris", host=host, port=number, home=settings.home)
+        api.serve(version.reference, host=host, port=number, home=settings.home)
     except KeyboardInterrupt:
         if not trial.ended_server:
             raise

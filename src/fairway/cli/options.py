@@ -14,6 +14,7 @@ from fairway.errors import UsageError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 POLICIES = ("flag", "reject", "pass")
+FEEDS = ("frame", "matrix", "records", "texts")
 
 
 @dataclasses.dataclass(slots=True)
@@ -106,6 +107,16 @@ _MODEL_OPTIONS = (
         multiple=True,
         help="Module of yours that the model needs; repeat for more.",
     ),
+    click.option(
+        "--kind",
+        "kinds",
+        metavar="INPUT=KIND",
+        multiple=True,
+        help="Kind of an input, stated rather than learnt: category, text, datetime, ...",
+    ),
+    click.option(
+        "--feed", type=click.Choice(FEEDS), help="How the model is fed. Default: found out by trying."
+    ),
     click.option("--metric", "metrics", metavar="NAME=NUMBER", multiple=True, help="A figure to record."),
     click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag."),
     click.option(
@@ -139,6 +150,7 @@ def model_facts(options: dict[str, Any]) -> dict[str, Any]:
     facts["metrics"] = {
         key: _number("--metric", key, value) for key, value in _pairs("--metric", options["metrics"])
     }
+    facts["kinds"] = dict(_pairs("--kind", options["kinds"]))
     facts["tags"] = dict(_pairs("--tag", options["tags"]))
     facts["lineage"] = dict(_pairs("--lineage", options["lineage"]))
     return facts

@@ -47,6 +47,17 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_as_json), indent=2).decode())
 
 
+def print_json_line(value: object) -> None:
+    """Print one JSON document on one line, as a server would answer it."""
+    click.echo(_one_line(value))
+
+
+def _one_line(value: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value, enc_hook=_as_json).decode()
+
+
 def _as_json(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
@@ -95,9 +106,7 @@ def progress(text: str) -> Iterator[None]:
 def print_error(error: FairwayError, *, as_json: bool = False) -> None:
     """Print an error on standard error: what happened, every fault, what to do; or the problem document."""
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(problem_of(error), enc_hook=_as_json).decode(), err=True)
+        click.echo(_one_line(problem_of(error)), err=True)
         return
     click.echo(f"Error: {clean(error.detail)}", err=True)
     if len(error.faults) > 1:
@@ -107,6 +116,9 @@ def print_error(error: FairwayError, *, as_json: bool = False) -> None:
         click.echo(f"  and {len(error.faults) - MAX_FAULTS} more", err=True)
     if error.hint:
         click.echo(f"Try: {clean(error.hint)}", err=True)
+    example = error.problem.get("example") if isinstance(error, RemoteError) else error.example
+    if example is not None:
+        click.echo(f"Example: {clean(_one_line(example))}", err=True)
 
 
 def _line_of(fault: Fault) -> str:

@@ -26,7 +26,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     from fairway import api
 
     with progress(f"Packing {model} and proving the copy"):
-        bundle = api.pack(model, Path(path), **facts)
+        bundle = api.pack(model, Path(path), **facts, home=face.home)
     if face.as_json:
         print_json({"path": path, "digest": bundle.digest, "manifest": bundle.manifest})
         return

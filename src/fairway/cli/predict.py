@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fairway.cli.options import Face, verb
-from fairway.cli.output import print_json
+from fairway.cli.output import print_json_line
 from fairway.errors import UsageError
 
 
@@ -36,11 +36,11 @@ def command(
         from fairway.client.client import Client
 
         with Client(server, key=key) as client:
-            print_json(client.predict(body, reference, include=wanted))
+            print_json_line(client.predict(body, reference, include=wanted))
         return
     from fairway import api
 
-    print_json(api.predict(reference, body, include=wanted, home=face.home))
+    print_json_line(api.predict(reference, body, include=wanted, home=face.home))
 
 
 def read_data(data: str) -> bytes:

@@ -8,7 +8,7 @@ from fairway.cli.options import Face, verb
 
 
 @verb("serve", example="fairway serve coffee recipes@production --port 8000\nfairway serve coffee.fairway")
-@click.argument("references", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("references", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1, this machine only."
 )
@@ -16,8 +16,9 @@ from fairway.cli.options import Face, verb
 def command(face: Face, /, *, references: tuple[str, ...], host: str | None, port: str | None) -> None:
     """Serve models over HTTP until stopped.
 
-    A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. A bare name or an
-    alias is followed: when it moves, the server swaps without losing a call.
+    A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. None
+    serves the whole registry. A bare name or an alias is followed: when it moves, the server swaps without
+    losing a call.
     """
     from fairway import api
 

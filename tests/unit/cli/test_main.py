@@ -79,7 +79,7 @@ def test_nothing_asked_prints_the_help(capsys: pytest.CaptureFixture[str]) -> No
     [
         (["psuh", "x"], "there is no command 'psuh'", "fairway push"),
         (["zzz"], "there is no command 'zzz'", "fairway --help"),
-        (["serve"], "Missing argument 'MODEL...'", "fairway serve --help"),
+        (["show"], "Missing argument 'REFERENCE'", "fairway show --help"),
         (
             ["push", "m", "--metric", "auc"],
             "--metric 'auc' is not of the form KEY=VALUE",
@@ -224,13 +224,14 @@ def test_every_fault_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     faults = [
         Fault(f"/rows/{place}", "value_type", f"expected number, got text {place}") for place in range(3)
     ]
-    print_error(SignatureMismatch(faults, hint="send numbers"))
+    print_error(SignatureMismatch(faults, hint="send numbers", example={"a": 1.5}))
     assert capsys.readouterr().err.splitlines() == [
         "Error: expected number, got text 0 - at /rows/0 (and 2 more)",
         "  /rows/0: expected number, got text 0",
         "  /rows/1: expected number, got text 1",
         "  /rows/2: expected number, got text 2",
         "Try: send numbers",
+        'Example: {"a":1.5}',
     ]
 
 
