@@ -73,6 +73,7 @@ class App:
         self._hosts = None if is_open else frozenset([*_LOOPBACK, host, *allowed_hosts])
         self._pages = build_pages(
             models=pool.served,
+            find=pool.get,
             predict=predictions.answer,
             openapi=self._openapi,
             aliases=lambda name, version: [a for a, v in pool.aliases(name).items() if v == version],

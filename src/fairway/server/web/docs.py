@@ -1,4 +1,4 @@
-"""The reference page: an OpenAPI 3.1 document turned into the plain structure that its template walks through.
+"""The reference page: an OpenAPI 3.1 document turned into the structure that its template walks through.
 
 Nothing here knows fairway's own routes; what the document does not say, the page does not show.
 """
@@ -17,7 +17,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 _MAX_DEPTH = 4
 _MAX_REFERENCES = 16
 _SHOWN_ENUM = 12
-_OTHER = "Other"
+_OTHER = "Server"
 _NOT_SLUG = re.compile(r"[^a-z0-9._]+")
 _TYPE_WORDS = {"object": "object", "array": "array", "string": "text", "number": "number"}
 
@@ -77,7 +77,7 @@ def _operation(
     requests = [_media(document, kind, media) for kind, media in body.get("content", {}).items()]
     example = next((example["value"] for request in requests for example in request["examples"]), None)
     return {
-        "id": f"model-{model}" if model else _slug(f"{method} {path}"),
+        "id": anchor(model) if model else _slug(f"{method} {path}"),
         "model": model,
         "method": method.upper(),
         "path": path,
@@ -152,6 +152,9 @@ def _example(title: str, value: Any) -> dict[str, Any]:
 def _rows(document: Document, schema: Document, prefix: str, *, depth: int) -> Iterator[dict[str, Any]]:
     """Yield one row per property; those of an inner object follow it under a dotted name."""
     resolved = _resolve(document, schema)
+    for key in ("anyOf", "oneOf"):
+        if key in resolved and "properties" not in resolved:
+            resolved = _resolve(document, resolved[key][0])  # the first form is the one to learn from
     inner = _resolve(document, resolved.get("items", {}))
     if inner and not resolved.get("properties"):
         resolved, prefix = inner, f"{prefix}[]" if prefix else ""
@@ -228,6 +231,11 @@ def _at(document: Document, address: str) -> Any:
         key = token.replace("~1", "/").replace("~0", "~")
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def anchor(reference: str) -> str:
+    """Return the id of the operation that predicts with a model."""
+    return _slug(f"model {reference}")
 
 
 def _slug(text: str) -> str:

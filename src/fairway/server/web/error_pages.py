@@ -33,7 +33,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "List what there is with `fairway show MODEL`; set one with `fairway alias MODEL:VERSION ALIAS`.",
     ),
     "artifact_corrupt": (
-        "A file could not be read as what it claims to be: a cut download, another format, or a damaged disk.",
+        "A file could not be read as what it claims to be: a cut download, another format, a bad disk.",
         "Fetch or write the file again. A bundle can be packed anew with `fairway pack`.",
     ),
     "artifact_digest": (
@@ -57,7 +57,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Send a record as JSON. The page of the model holds a call to copy.",
     ),
     "body_shape": (
-        "The body is JSON, but neither a record, nor a list of rows, nor an envelope with one of the known keys.",
+        "The body is JSON, but no record, no list of rows and no envelope with one of the known keys.",
         "Send an object with the model's inputs, a list of those, or one of the forms under API docs.",
     ),
     "body_too_large": (
@@ -109,8 +109,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Install the extra of its framework, such as `fairway[sklearn]`.",
     ),
     "host_not_allowed": (
-        "The `Host` header names an address that this server does not answer for. "
-        "This keeps web pages elsewhere from reaching it through a browser.",
+        "The `Host` header names an address that is not this server's. It keeps foreign web pages out.",
         "Use the address that the server printed. Who runs it may add yours to `server.allowed_hosts`.",
     ),
     "internal_error": (
@@ -178,7 +177,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Send an integer below 2^53, or a number with a decimal point.",
     ),
     "out_of_range": (
-        "The number lies outside the range that the model was trained on. By policy the row is refused or flagged.",
+        "The number lies outside the range seen in training; by policy it is refused or flagged.",
         "Check the unit and the decimal point. The model's page shows the range.",
     ),
     "overloaded": (
@@ -186,7 +185,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Try again after the time in `Retry-After`, and send rows together in one call.",
     ),
     "packed_model_differs": (
-        "The packed copy, loaded in a fresh process, does not answer as the original did. Nothing was registered.",
+        "Loaded in a fresh process, the packed copy answers otherwise. Nothing was registered.",
         "Look for state outside of the model: global variables, random numbers, files, other versions.",
     ),
     "path_invalid": (
@@ -246,7 +245,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "`fairway settings` shows every setting, its value and where it came from.",
     ),
     "signature_mismatch": (
-        "At least one row does not fit the model's signature. Every fault is listed with its place; nothing was predicted.",
+        "A row does not fit the model's signature. Every fault is listed; nothing was predicted.",
         "Correct the places that `errors` points to. The reply holds a corrected example.",
     ),
     "storage_full": (

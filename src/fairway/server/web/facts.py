@@ -1,10 +1,9 @@
-"""What a page says about a served model: its name and versions, what it takes, what it answers, who made it."""
+"""What a page says about a served model: its name and version, what it takes and answers, who made it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from fairway.bundle.manifest import Manifest
 from fairway.bundle.signature import Output, Signature
@@ -53,7 +52,6 @@ def card(model: ServedModel, aliases: Sequence[str]) -> dict[str, Any]:
     manifest, signature = model.bundle.manifest, model.signature
     return {
         "name": model.name,
-        "path": f"/models/{quote(model.name)}",
         "version": model.version,
         "aliases": [shown(alias) for alias in aliases],
         "description": manifest.description,

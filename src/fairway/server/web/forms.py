@@ -296,13 +296,12 @@ def _choices(entry: Input, texts: Sequence[str], *, empty: bool) -> tuple[Option
     blank = [("", NO_VALUE if entry.nullable else "Choose")] if empty else []
     chosen = set(texts)
     return tuple(
-        Option(value, label, chosen=value in chosen)
-        for value, label in [*blank, *sorted_levels(known), *unseen]
+        Option(value, label, chosen=value in chosen) for value, label in [*blank, *_sorted(known), *unseen]
     )
 
 
-def sorted_levels(levels: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return levels in the order in which a person looks for them: by number where all are, else by letter."""
+def _sorted(levels: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return levels in the order in which a person looks for them: by number if all are, else by letter."""
     numbers = [parse_number(value) for value, _ in levels]
     if any(isinstance(number, str) for number in numbers):
         return sorted(levels, key=lambda level: level[1].casefold())

@@ -41,12 +41,14 @@ class Pages:
         self,
         *,
         models: Callable[[], Sequence[facts.ServedModel]],
+        find: Callable[[str], facts.ServedModel | None],
         predict: Callable[[Call], Awaitable[Reply]],
         openapi: Callable[[], Mapping[str, Any]],
         aliases: Callable[[str, int], Sequence[str]],
         max_body_bytes: int,
     ) -> None:
         self._models = models
+        self._find = find
         self._predict = predict
         self._openapi = openapi
         self._aliases = aliases
@@ -72,15 +74,19 @@ class Pages:
         base = _base_url(request)
         cards = [
             facts.card(model, self._aliases(model.name, model.version))
-            | {"curl": snippets.curl(_predict_url(base, model.name), model.signature.typical_row())}
-            for model in self._models()
+            | {
+                "path": f"/models/{quote(reference, safe=':@')}",
+                "anchor": docs.anchor(reference),
+                "curl": snippets.curl(_predict_url(base, reference), model.signature.typical_row()),
+            }
+            for reference, model in self._served().items()
         ]
         return html(request, "index.html", {"cards": cards})
 
     async def model(self, request: Request) -> Response:
         """Show the form of one model, filled with its typical row."""
         try:
-            model = self._find(request.path_params["name"])
+            model = self._find_served(request.path_params["name"])
         except FairwayError as error:
             return self.refused(request, error)
         return self._form_page(request, model, forms.typical_texts(model.signature), {})
@@ -88,23 +94,25 @@ class Pages:
     async def submit(self, request: Request) -> Response:
         """Ask the model about a submitted form; show the result, or what to correct."""
         try:
-            model = self._find(request.path_params["name"])
+            model = self._find_served(request.path_params["name"])
             texts = forms.read_form(await self._body(request), model.signature)
         except FairwayError as error:
             return self.refused(request, error)
         record = forms.record_of(texts, model.signature)
         reply = await self._predict(self._call(request.path_params["name"], model, record))
         if reply.status == 200:
-            outcome = {"result": results.result_of(reply, model.signature), "record": record}
+            outcome: dict[str, Any] = {"result": results.result_of(reply, model.signature), "record": record}
             return self._form_page(request, model, texts, outcome)
         problem = results.problem_of(reply)
         by_input, others = results.messages_of(problem, model.signature, texts)
-        outcome = {"messages": by_input, "others": others, "problem": problem}
+        listed = problem.get("errors", ())
+        more = int(problem.get("errors_total", len(listed))) - len(listed)
+        outcome = {"messages": by_input, "others": others, "more": more, "problem": problem}
         return self._form_page(request, model, texts, outcome, status=reply.status)
 
     async def docs(self, request: Request) -> Response:
         """Show the reference of the HTTP interface, made from the OpenAPI document."""
-        paths = {f"/models/{model.name}/predict": model.name for model in self._models()}
+        paths = {f"/models/{reference}/predict": reference for reference in self._served()}
         reference = docs.reference(self._openapi(), _base_url(request), paths)
         return html(request, "docs.html", {"reference": reference})
 
@@ -125,7 +133,7 @@ class Pages:
             return self.refused(request, NotFound(f"there is nothing at {shown(request.url.path)}"))
         return html(request, "error.html", {"entry": entry})
 
-    async def not_found(self, request: Request, error: Exception | None = None) -> Response:
+    async def not_found(self, request: Request, _error: Exception | None = None) -> Response:
         """Say that there is nothing at this address."""
         return self.refused(request, NotFound(f"there is nothing at {shown(request.url.path)}"))
 
@@ -135,19 +143,25 @@ class Pages:
         allowed = str(headers.get("Allow", "GET")).split(", ")
         return self.refused(request, MethodNotAllowed(request.method, allowed))
 
-    async def failed(self, request: Request, error: Exception | None = None) -> Response:
+    async def failed(self, request: Request, _error: Exception | None = None) -> Response:
         """Say that the server itself failed, without a word about why."""
         return self.refused(request, InternalError())
 
     def refused(self, request: Request, error: FairwayError, *, request_id: str = "") -> Response:
-        """Return the page for an error that belongs to no form."""
+        """Return the page for an error that belongs to no form.
+
+        Args:
+            request: The request that was refused.
+            error: Why.
+            request_id: Id to search the log for; by default the one that the server gave the request.
+        """
         document = {
             "status": error.status,
             "title": error.title,
             "detail": error.detail,
             "code": error.code,
             "hint": error.hint,
-            "request_id": request_id,
+            "request_id": request_id or request.scope.get("fairway_request_id", ""),
         }
         return self.problem(request, document, headers=error.headers)
 
@@ -160,12 +174,17 @@ class Pages:
         response.headers.update(headers or {})
         return response
 
-    def _find(self, reference: str) -> facts.ServedModel:
-        models = self._models()
-        for model in models:
-            if reference in {model.name, model.reference}:
-                return model
-        near = difflib.get_close_matches(reference[:80], [model.name for model in models], n=1)
+    def _served(self) -> dict[str, facts.ServedModel]:
+        """Return the served models by the reference that a page links to: the name where that is enough."""
+        models = {model.reference: model for model in self._models()}
+        names = [model.name for model in models.values()]
+        return {m.name if names.count(m.name) == 1 else m.reference: m for m in models.values()}
+
+    def _find_served(self, reference: str) -> facts.ServedModel:
+        model = self._find(reference)
+        if model is not None:
+            return model
+        near = difflib.get_close_matches(reference[:80], list(self._served()), n=1)
         raise ModelNotFound(
             reference[:80], hint=f"did you mean {near[0]!r}?" if near else "see the list of models"
         )
@@ -185,7 +204,8 @@ class Pages:
     def _call(reference: str, model: facts.ServedModel, record: Mapping[str, Any]) -> Call:
         include = "include=probabilities,flags" if model.signature.classes else "include=flags"
         path = f"/models/{reference}/predict"
-        body = json_text(record).encode("utf-8")
+        # A list of one row, because a record of one key could be taken for an envelope.
+        body = json_text([record]).encode("utf-8")
         return Call("POST", path, include, lambda name: _CALL_HEADERS.get(name, ""), body)
 
     def _form_page(
@@ -214,6 +234,8 @@ class Pages:
             "result": outcome.get("result"),
             "problem": outcome.get("problem"),
             "others": outcome.get("others", []),
+            "more": outcome.get("more", 0),
+            "anchor": docs.anchor(name),
             "curl": snippets.curl(_predict_url(base, name), record),
         }
         return html(request, "model.html", context, status=status)
@@ -222,6 +244,7 @@ class Pages:
 def build_pages(
     *,
     models: Callable[[], Sequence[facts.ServedModel]],
+    find: Callable[[str], facts.ServedModel | None],
     predict: Callable[[Call], Awaitable[Reply]],
     openapi: Callable[[], Mapping[str, Any]],
     aliases: Callable[[str, int], Sequence[str]] = lambda _name, _version: (),
@@ -231,13 +254,19 @@ def build_pages(
 
     Args:
         models: Gives the models that are served now, in the order in which they are listed.
+        find: Gives the served model that a reference stands for, or None.
         predict: Answers a call as the engine does for any client; never raises.
         openapi: Gives the OpenAPI document.
         aliases: Gives the aliases that point to a version, by model name and version number.
         max_body_bytes: Longest form that is read.
     """
     return Pages(
-        models=models, predict=predict, openapi=openapi, aliases=aliases, max_body_bytes=max_body_bytes
+        models=models,
+        find=find,
+        predict=predict,
+        openapi=openapi,
+        aliases=aliases,
+        max_body_bytes=max_body_bytes,
     )
 
 

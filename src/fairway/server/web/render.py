@@ -23,8 +23,10 @@ _HERE = Path(__file__).parent
 _STATIC = _HERE / "static"
 
 SECURITY_HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -35,7 +37,7 @@ SECURITY_HEADERS = {
 
 _PAGE_HEADERS = SECURITY_HEADERS | {"cache-control": "no-store", "vary": "accept"}
 
-# Our own templates name files by content, so an upgrade is seen at once although browsers keep them for a year.
+# Templates name files by content, so an upgrade is seen at once although browsers keep them for a year.
 _KEEP = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "public, no-cache"
 

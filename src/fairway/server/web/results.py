@@ -1,4 +1,4 @@
-"""From the engine's reply to what a page shows: outputs, probabilities, flags, or what was wrong and where."""
+"""From the engine's reply to what a page shows: outputs, probabilities, flags, or what was wrong where."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def header_of(reply: Reply, name: str) -> str:
 
 def result_of(reply: Reply, signature: Signature) -> dict[str, Any]:
     """Return what the result section shows; the keys are described in `_result.html`."""
-    answer = parse_json(reply.body) or {}
+    answer = _only_row(parse_json(reply.body))
     outputs = [
         _output(output.name, answer.get(output.name)) | {"is_plain": is_plain(signature)}
         for output in signature.outputs
@@ -39,6 +39,12 @@ def result_of(reply: Reply, signature: Signature) -> dict[str, Any]:
         "id": header_of(reply, "fairway-prediction-id"),
         "reference": header_of(reply, "fairway-model"),
     }
+
+
+def _only_row(document: Any) -> Mapping[str, Any]:
+    """Return the answer to the one row that a form sends as a list."""
+    rows = document.get("predictions") if isinstance(document, dict) else None
+    return rows[0] if isinstance(rows, list) and rows else {}
 
 
 def problem_of(reply: Reply) -> Problem:
@@ -88,8 +94,8 @@ def messages_of(
 
 
 def _place(pointer: str) -> tuple[str, str]:
-    """Split an RFC 6901 pointer into its first token and the rest."""
-    token, _, rest = pointer.removeprefix("/").partition("/")
+    """Split an RFC 6901 pointer into the only row: the name of an input, and the rest."""
+    token, _, rest = pointer.removeprefix("/0/").partition("/")
     return token.replace("~1", "/").replace("~0", "~"), rest
 
 
@@ -101,7 +107,7 @@ def _message(fault: Mapping[str, Any], entry: Input, rest: str, typed: Sequence[
 
 
 def _plain(code: str, entry: Input, typed: Sequence[str]) -> str:
-    """Return the fault in the words of somebody who fills a form, or the empty string where there are none."""
+    """Return the fault in the words of a person who fills a form, or the empty string if there are none."""
     if code in {"value_missing", "feature_missing"}:
         verb = "Choose" if entry.kind in {"category", "boolean", "category_list"} else "Enter"
         return f"{verb} a value; this input cannot be empty."
