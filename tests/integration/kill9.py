@@ -1,8 +1,9 @@
 """Kill a process that writes to the registry, at random moments, and look at what it leaves.
 
 A child registers versions and moves aliases as fast as it can, and acknowledges each change, once it has
-returned, on a pipe. The parent kills it with SIGKILL up to 50 ms after its start or after its first
-acknowledgement, opens the registry again and compares:
+returned, on a pipe. With `--mode registry` it keeps one registry open; with `--mode push` it calls the public
+verbs, which open and close the registry each time, as the command line does. The parent kills it with SIGKILL
+up to 50 ms after its start or after its first acknowledgement, opens the registry again and compares:
 
 * every acknowledged change is there, and at most one more (the one that was under way);
 * what was there before is unchanged, and version numbers only grew;
@@ -28,16 +29,19 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 # Imported before the first fork, so that the children start at once.
 import alembic.command  # noqa: F401
 
+import fairway.assemble
 import fairway.registry.metadata.sql  # noqa: F401
+from fairway import api
+from fairway.bundle import trust
 from fairway.bundle.bundle import Bundle, build_bundle
 from fairway.errors import AliasNotFound, NothingToRollBack
 from fairway.registry.history import replay
-from fairway.registry.records import Event
+from fairway.registry.records import Event, ModelSummary, Move, Version
 from fairway.registry.registry import Registry, open_registry
 
 MODELS = ("coffee", "tea")
@@ -86,41 +90,128 @@ def tiny_bundle(content: int, model: str) -> Bundle:
     )
 
 
-def change_something(registry: Registry, rng: random.Random, generation: int) -> dict[str, Any] | None:
-    """Make one change and return what to acknowledge, or None if there was nothing to change.
+class Verbs(Protocol):
+    """What a child does to the registry."""
 
-    The children of one *generation* have few bundles, so that one often pushes again what another was killed
-    over, as a person would.
+    def models(self) -> list[ModelSummary]:
+        """Return the models."""
+
+    def push(self, model: str, content: int) -> Version:
+        """Register a version."""
+
+    def move(self, model: str, alias: str, version: int) -> Move:
+        """Move an alias."""
+
+    def rollback(self, model: str, alias: str) -> Move:
+        """Roll an alias back."""
+
+    def remove(self, model: str, alias: str) -> Move:
+        """Remove an alias."""
+
+
+class RegistryVerbs:
+    """One registry, opened once and kept."""
+
+    def __init__(self, home: Path) -> None:
+        self._registry = open_registry(home)
+        self._actor = f"child-{os.getpid()}"
+
+    def models(self) -> list[ModelSummary]:
+        return self._registry.models()
+
+    def push(self, model: str, content: int) -> Version:
+        return self._registry.register(tiny_bundle(content, model), actor=self._actor)
+
+    def move(self, model: str, alias: str, version: int) -> Move:
+        return self._registry.move_alias(model, alias, version, actor=self._actor)
+
+    def rollback(self, model: str, alias: str) -> Move:
+        return self._registry.rollback(model, alias, actor=self._actor)
+
+    def remove(self, model: str, alias: str) -> Move:
+        return self._registry.remove_alias(model, alias, actor=self._actor)
+
+
+class PublicVerbs:
+    """The public verbs, on bundle files that this home trusts."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def models(self) -> list[ModelSummary]:
+        return api.list_models(home=self._home)
+
+    def push(self, model: str, content: int) -> Version:
+        return api.push(bundle_path(self._home, content), name=model, home=self._home)
+
+    def move(self, model: str, alias: str, version: int) -> Move:
+        return api.alias(f"{model}:{version}", alias, home=self._home)
+
+    def rollback(self, model: str, alias: str) -> Move:
+        return api.rollback(model, alias, home=self._home)
+
+    def remove(self, model: str, alias: str) -> Move:
+        return self.rollback(model, alias)  # there is no public verb that removes
+
+
+MODES: dict[str, type[RegistryVerbs | PublicVerbs]] = {"registry": RegistryVerbs, "push": PublicVerbs}
+
+
+def contents_of(seed: int) -> range:
+    """Return the bundles of a child: few, and shared with some children before and after it.
+
+    So one often pushes again what another was killed over, as a person would.
     """
-    model, alias, actor = rng.choice(MODELS), rng.choice(ALIASES), f"child-{os.getpid()}"
-    latest = {summary.name: summary.latest for summary in registry.models()}.get(model)
-    verb = rng.choices(("register", "move", "rollback", "remove"), (4, 4, 2, 1))[0]
-    if verb == "register" or latest is None:
-        version = registry.register(tiny_bundle(generation * 100 + rng.randrange(6), model), actor=actor)
+    first = seed // CHILDREN_PER_GENERATION * 100
+    return range(first, first + 6)
+
+
+def bundle_path(home: Path, content: int) -> Path:
+    """Return where the parent laid a bundle file for `PublicVerbs`."""
+    return home.parent / f"{content}.fairway"
+
+
+def lay_bundles(home: Path, seed: int) -> None:
+    """Write the bundle files of a child, unless they are there, and let the home trust them."""
+    for content in contents_of(seed):
+        path = bundle_path(home, content)
+        if not path.exists():
+            bundle = tiny_bundle(content, "coffee")
+            bundle.save(path)
+            trust.remember(home, bundle)
+
+
+def change_something(verbs: Verbs, rng: random.Random, contents: range) -> dict[str, Any] | None:
+    """Make one change and return what to acknowledge, or None if there was nothing to change."""
+    model, alias = rng.choice(MODELS), rng.choice(ALIASES)
+    latest = {summary.name: summary.latest for summary in verbs.models()}.get(model)
+    verb = rng.choices(("push", "move", "rollback", "remove"), (4, 4, 2, 1))[0]
+    if verb == "push" or latest is None:
+        version = verbs.push(model, rng.choice(contents))
         return {"model": model, "version": version.version, "digest": version.digest}
     try:
         if verb == "move":
-            move = registry.move_alias(model, alias, rng.randint(1, latest), actor=actor)
+            move = verbs.move(model, alias, rng.randint(1, latest))
         elif verb == "rollback":
-            move = registry.rollback(model, alias, actor=actor)
+            move = verbs.rollback(model, alias)
         else:
-            move = registry.remove_alias(model, alias, actor=actor)
+            move = verbs.remove(model, alias)
     except (AliasNotFound, NothingToRollBack):
         return None
     return dataclasses.asdict(move) if move.from_version != move.to_version else None
 
 
-def work_until_killed(home: Path, pipe: int, seed: int) -> None:
+def work_until_killed(home: Path, mode: str, pipe: int, seed: int) -> None:
     """Change the registry again and again; acknowledge each change by one line on the pipe."""
     rng = random.Random(seed)
-    registry = open_registry(home)
+    verbs = MODES[mode](home)
     while True:
-        change = change_something(registry, rng, seed // CHILDREN_PER_GENERATION)
+        change = change_something(verbs, rng, contents_of(seed))
         if change is not None:
             os.write(pipe, json.dumps(change).encode() + b"\n")
 
 
-def run_child_and_kill_it(home: Path, seed: int) -> list[dict[str, Any]]:
+def run_child_and_kill_it(home: Path, mode: str, seed: int) -> list[dict[str, Any]]:
     """Fork a child, kill it after a random time, and return what it acknowledged."""
     rng = random.Random(seed)
     ours, theirs = os.pipe()
@@ -128,7 +219,7 @@ def run_child_and_kill_it(home: Path, seed: int) -> list[dict[str, Any]]:
     if pid == 0:
         try:
             os.close(ours)
-            work_until_killed(home, theirs, seed)
+            work_until_killed(home, mode, theirs, seed)
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's code
             traceback.print_exc()
         finally:
@@ -236,7 +327,7 @@ def check_temporary_files(registry: Registry, home: Path, figures: Figures) -> N
     require(not left, "no temporary file is left:", left)
 
 
-def run(cycles: int, seed: int) -> Figures:
+def run(cycles: int, mode: str, seed: int) -> Figures:
     """Run all cycles, with a fresh home folder from time to time, and return the figures."""
     figures = Figures()
     started = time.perf_counter()
@@ -245,7 +336,9 @@ def run(cycles: int, seed: int) -> Figures:
             home = Path(folder) / "home"
             events: list[Event] = []
             for cycle in range(first, min(first + CYCLES_PER_HOME, cycles)):
-                changes = run_child_and_kill_it(home, seed + cycle)
+                if mode == "push":
+                    lay_bundles(home, seed + cycle)
+                changes = run_child_and_kill_it(home, mode, seed + cycle)
                 figures.cycles += 1
                 figures.acknowledged += len(changes)
                 figures.killed_before_first_acknowledgement += not changes
@@ -262,13 +355,15 @@ def main() -> int:
     """Read the options, run, print the figures as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cycles", type=int, default=1000)
+    parser.add_argument("--mode", choices=sorted(MODES), default="registry")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     options = parser.parse_args()
     try:
-        figures = run(options.cycles, options.seed)
+        figures = run(options.cycles, options.mode, options.seed)
     except BrokenPromiseError:
         traceback.print_exc()
-        sys.stderr.write(f"repeat with: --cycles {options.cycles} --seed {options.seed}\n")
+        again = f"--mode {options.mode} --cycles {options.cycles} --seed {options.seed}"
+        sys.stderr.write(f"repeat with: {again}\n")
         return 1
     sys.stdout.write(json.dumps(dataclasses.asdict(figures)) + "\n")
     return 0

@@ -14,13 +14,13 @@ CYCLES = 30
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has neither fork nor SIGKILL")
-def test_a_kill_at_any_moment_loses_nothing_and_leaves_nothing_half_done() -> None:
+@pytest.mark.parametrize("mode", ["registry", "push"])
+def test_a_kill_at_any_moment_loses_nothing_and_leaves_nothing_half_done(mode: str) -> None:
     """Every acknowledged change survives, every version is complete, and the next process just goes on."""
     driver = Path(__file__).with_name("kill9.py")
 
-    done = subprocess.run(
-        [sys.executable, str(driver), "--cycles", str(CYCLES)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, str(driver), "--mode", mode, "--cycles", str(CYCLES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)

@@ -156,4 +156,4 @@ class RegistryStates(RuleBasedStateMachine):
 
 
 TestRegistryStates = RegistryStates.TestCase
-TestRegistryStates.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestRegistryStates.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)

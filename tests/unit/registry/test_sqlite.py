@@ -205,7 +205,7 @@ def test_a_file_system_without_shared_memory_is_refused(database: SqliteDatabase
     """There the write-ahead log cannot be had, and with it neither readers beside a writer."""
     with (
         contextlib.closing(sqlite3.connect(":memory:")) as connection,
-        pytest.raises(StoreUnavailable, match="local disk"),
+        pytest.raises(StoreUnavailable, match="shared memory"),
     ):
         database._use_wal(connection)
 
