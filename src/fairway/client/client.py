@@ -68,21 +68,24 @@ class Client:
         status, headers, body = self._send(request)
         return _wire.read_answer(request, headers, _wire.read_reply(status, headers, body))
 
-    def models(self) -> Any:
-        """Return what the server says of its models."""
-        return self._get("/models")
+    def models(self) -> list[dict[str, Any]]:
+        """Return what the server says of each model that it serves."""
+        found: list[dict[str, Any]] = self._get("/models")["models"]
+        return found
 
-    def model(self, reference: str) -> Any:
-        """Return the signature and the facts of one model.
+    def model(self, reference: str) -> dict[str, Any]:
+        """Return the inputs, outputs and facts of one model.
 
         Raises:
             RemoteError: The server has no such model.
         """
-        return self._get(f"/models/{quote(reference, safe=':@')}")
+        found: dict[str, Any] = self._get(f"/models/{quote(reference, safe=':@')}")
+        return found
 
-    def health(self) -> Any:
+    def health(self) -> dict[str, Any]:
         """Return the health document, also when the server says that it is not healthy."""
-        return self._get("/health", accept=(503,))
+        found: dict[str, Any] = self._get("/health", accept=(503,))
+        return found
 
     def close(self) -> None:
         """Close the connections that wait; the client may be used again."""

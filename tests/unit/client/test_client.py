@@ -86,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/health":
             return 503, "application/json", b'{"status":"unhealthy"}'
         if path == "/models":
-            return 200, "application/json", b'{"models":[]}'
+            return 200, "application/json", b'{"models":[{"name":"coffee"}]}'
         if path == "/models/coffee:3":
             return 200, "application/json", b'{"name":"coffee"}'
         rows = body.get("instances") if isinstance(body, dict) else body
@@ -235,7 +235,7 @@ def test_a_key_is_sent_as_bearer_token(service: Service) -> None:
 
 def test_models_model_and_health(service: Service, client: Client) -> None:
     """What the server says is returned; an unhealthy server is an answer."""
-    assert client.models() == {"models": []}
+    assert client.models() == [{"name": "coffee"}]
     assert client.model("coffee:3") == {"name": "coffee"}
     assert client.health() == {"status": "unhealthy"}
 
