@@ -43,6 +43,11 @@ class Version:
         """The version as a person writes it, such as `coffee:3`."""
         return f"{self.model}:{self.version}"
 
+    def _repr_html_(self) -> str:
+        from fairway.bundle.display import html_of_version
+
+        return html_of_version(self)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
