@@ -58,18 +58,13 @@ class SqliteDatabase:
         with self.mapped_errors():
             if not self._has_content():
                 return None
-            address = f"{self.path.as_uri()}?mode=ro"
-            with contextlib.closing(
-                sqlite3.connect(address, uri=True, timeout=self.busy_timeout_s)
-            ) as connection:
-                rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-                found = {name for (name,) in rows}
-                if not found:
-                    return None
-                if not {"alembic_version", *tables.tables} <= found:
-                    raise self._invalid("is an SQLite database, but not a registry")
-                (number,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
-        return str(number)
+            try:
+                return self._read_revision("ro")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                    raise
+                # A process that was killed left a transaction to be undone, which needs to write.
+                return self._read_revision("rw")
 
     def change_token(self) -> int:
         """Return a number that differs once anybody has committed, here or in another process.
@@ -112,6 +107,20 @@ class SqliteDatabase:
             yield
         except (SQLAlchemyError, sqlite3.Error, OSError) as cause:
             raise self._translated(cause) from cause
+
+    def _read_revision(self, mode: str) -> str | None:
+        address = f"{self.path.as_uri()}?mode={mode}"
+        with contextlib.closing(
+            sqlite3.connect(address, uri=True, timeout=self.busy_timeout_s)
+        ) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            found = {name for (name,) in rows}
+            if not found:
+                return None
+            if not {"alembic_version", *tables.tables} <= found:
+                raise self._invalid("is an SQLite database, but not a registry")
+            (number,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+        return str(number)
 
     def _translated(self, cause: Exception) -> FairwayError:
         origin = getattr(cause, "orig", None) or cause
