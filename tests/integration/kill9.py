@@ -39,7 +39,7 @@ import fairway.registry.metadata.sql  # noqa: F401
 from fairway import api
 from fairway.bundle import trust
 from fairway.bundle.bundle import Bundle, build_bundle
-from fairway.errors import AliasNotFound, NothingToRollBack
+from fairway.errors import AliasNotFound, FairwayError, NothingToRollBack
 from fairway.registry.history import replay
 from fairway.registry.records import Event, ModelSummary, Move, Version
 from fairway.registry.registry import Registry, open_registry
@@ -47,7 +47,7 @@ from fairway.registry.registry import Registry, open_registry
 MODELS = ("coffee", "tea")
 ALIASES = ("production", "challenger")
 MAX_DELAY_S = 0.05
-CYCLES_PER_HOME = 25
+CYCLES_PER_HOME = 10
 CHILDREN_PER_GENERATION = 5
 
 
@@ -362,7 +362,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         figures = run(options.cycles, options.mode, options.seed)
-    except BrokenPromiseError:
+    except (BrokenPromiseError, FairwayError):
         traceback.print_exc()
         again = f"--mode {options.mode} --cycles {options.cycles} --seed {options.seed}"
         sys.stderr.write(f"repeat with: {again}\n")
