@@ -72,7 +72,7 @@ class RunningServer:
 
         Args:
             path: Path and query.
-            body: Bytes, an iterator of bytes (sent in chunks), or data that is sent as JSON. Default: no body.
+            body: Bytes, an iterator of bytes (in chunks), or data that is sent as JSON. Default: no body.
             method: HTTP method; POST with a body and GET without by default.
             headers: Sent as they are.
             timeout_s: Longest wait for the server.

@@ -137,8 +137,8 @@ class Signature:
         """Return the signature as plain data, the content of `signature.json`."""
         document = dataclasses.asdict(self)
         document["inputs"] = [
-            {k: v for k, v in i.items() if v not in (None, (), False) or k in {"name", "typical"}}
-            for i in document["inputs"]
+            {k: v for k, v in entry.items() if k in {"name", "typical"} or not _is_absent(v)}
+            for entry in document["inputs"]
         ]
         return document
 
@@ -166,6 +166,11 @@ class Signature:
         from fairway.bundle.display import html_of_signature
 
         return html_of_signature(self)
+
+
+def _is_absent(value: Any) -> bool:
+    # By identity: a minimum of 0 equals False, and is a bound all the same.
+    return value is None or value is False or value == ()
 
 
 def _input_from_dict(entry: dict[str, Any]) -> Input:
