@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fairway.cli.main import main
+from fairway.testing import running_server
 
 sklearn = pytest.importorskip("sklearn")
 joblib = pytest.importorskip("joblib")
@@ -205,6 +210,58 @@ def test_predict_answers_as_the_server_would(
     assert json.loads(reader("predict", "iris", body)) == expected
     (tmp_path / "row.json").write_text(body, encoding="utf-8")
     assert json.loads(reader("predict", "iris:1", f"@{tmp_path / 'row.json'}")) == expected
+
+
+def test_predict_reads_standard_input(reader: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe ends in `-`."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(RECORD.encode())))
+    assert reader("predict", "iris", "-") == '{"species":0}\n'
+
+
+def test_a_server_gives_the_same_answers_and_errors(reader: Shell) -> None:
+    """`--server` changes who computes, not what is printed."""
+    good, bad = (
+        ("predict", "iris", RECORD, "--include", "probabilities"),
+        ("predict", "iris", '{"features":[1]}'),
+    )
+    here, _ = reader(*good), reader(*bad, code=1)
+    error = reader.err
+    with running_server("iris", home=reader.home) as server:
+        assert reader(*good, "--server", server.url) == here
+        reader(*bad, "--server", server.url, code=1)
+        assert reader.err == error
+        reader(*bad, "--server", server.url, "--json", code=1)
+        assert json.loads(reader.err)["code"] == "signature_mismatch"
+
+
+def test_doctor_says_what_is_wrong(reader: Shell, shell: Shell) -> None:
+    """A whole registry passes every check; a file that is no registry fails one, with exit code 1."""
+    assert all(line.startswith("ok ") for line in reader("doctor", "iris").splitlines())
+    shell.home.mkdir()
+    (shell.home / "registry.db").write_text("this is no database" * 100, encoding="utf-8")
+    lines = shell("doctor", code=1).splitlines()
+    assert any(line.startswith("FAIL  registry:") for line in lines)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an interruption is a signal of POSIX")
+def test_an_interrupted_push_registers_nothing(shell: Shell, workshop: Path) -> None:
+    """Ctrl-C while a model is packed ends with 130 and no traceback, and the registry stays empty."""
+    command = [
+        sys.executable, "-m", "fairway", "push", str(workshop / "first.joblib"), "--name", "iris",
+        "--example", str(workshop / "train.csv"), "--target", "species", "--home", str(shell.home),
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (shell.home / "registry.db").exists():  # from then on there is something to leave behind
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+    assert shell.json("list") == []
 
 
 def test_a_bad_row_lists_every_fault(reader: Shell) -> None:

@@ -254,7 +254,7 @@ def test_the_reference_names_every_setting() -> None:
 
 
 def test_no_other_module_reads_the_environment() -> None:
-    """The settings are the only reader of os.environ; `testing.py` hands it on to a server and reads nothing."""
+    """The settings are the only reader of os.environ; `testing.py` hands it on to a server, unread."""
     source = Path(load_settings.__code__.co_filename).parent
     readers = {
         path.name for path in source.rglob("*.py") if "os.environ" in path.read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -27,7 +26,7 @@ class Face:
         debug: Whether an error shows its traceback.
     """
 
-    home: Path | None = None
+    home: str | None = None
     as_json: bool = False
     debug: bool = False
 
@@ -39,26 +38,27 @@ def common_options() -> list[click.Option]:
             ["--home"],
             metavar="FOLDER",
             expose_value=False,
-            callback=_keep("home", Path),
+            callback=_keep("home"),
             help="Folder of the registry.",
         ),
         click.Option(
-            ["--json"], is_flag=True, expose_value=False, callback=_keep("as_json", bool), help="Print JSON."
+            ["--json"], is_flag=True, expose_value=False, callback=_keep("as_json"), help="Print JSON."
         ),
         click.Option(
             ["--debug"],
             is_flag=True,
             expose_value=False,
-            callback=_keep("debug", bool),
+            callback=_keep("debug"),
             help="Show the traceback of an error.",
         ),
     ]
 
 
-def _keep(name: str, kind: type) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-        if value:
-            setattr(ctx.ensure_object(Face), name, kind(value))
+        # A flag that was not given must not undo the same one before the verb; an empty text is a value.
+        if value is not None and value is not False:
+            setattr(ctx.ensure_object(Face), name, value)
 
     return keep
 

@@ -142,7 +142,7 @@ def test_a_path_that_is_not_utf8_is_a_usage_error_in_a_real_process() -> None:
 
 def test_json_errors_are_problem_documents(capsys: pytest.CaptureFixture[str]) -> None:
     """A program reads the same fields as from the server."""
-    code, out, err = run(capsys, "settings", "--home", "", "--jsno")
+    code, out, err = run(capsys, "settings", "--jsno")
     assert (code, out) == (2, "")
     assert err.startswith("Error:")
     code, out, err = run(capsys, "predict", "m", "@nowhere", "--json")
@@ -175,6 +175,25 @@ def test_settings_prints_value_and_origin(
     line = next(line for line in out.splitlines() if line.startswith("server.port"))
     assert line.split()[1] == "8000"
     assert f"{tmp_path / 'fairway.toml'} line 2" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["settings", "--home", ""], "home must be a path, not '' (from flag --home)"),
+        (
+            ["demo", "--port", "http"],
+            "server.port must be an integer from 0 to 65535, not 'http' (from flag --port)",
+        ),
+    ],
+)
+def test_a_flag_with_a_bad_value_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
+) -> None:
+    """A flag is judged as every other source of a setting."""
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert err.splitlines()[0] == f"Error: {error}"
 
 
 def test_a_settings_error_ends_with_2(
