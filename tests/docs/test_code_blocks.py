@@ -97,7 +97,10 @@ def test_every_python_block_parses_and_uses_public_names(block: Block) -> None:
     assert not [name for name in names if name not in root.__all__], f"{block}: not in fairway.__all__"
 
 
-@pytest.mark.parametrize("block", of_language("json"), ids=str)
-def test_every_json_block_is_json(block: Block) -> None:
+def test_every_json_block_is_json() -> None:
     """What is shown as JSON can be pasted."""
-    json.loads(block.text)
+    for block in of_language("json"):
+        try:
+            json.loads(block.text)
+        except ValueError as error:
+            pytest.fail(f"{block}: {error}", pytrace=False)
