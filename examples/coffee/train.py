@@ -20,8 +20,6 @@ from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-HERE = Path(__file__).parent
-
 GOLDEN_RECORD = {
     "roaster": "Square Mile Coffee Roasters",
     "roast": "Light",
@@ -68,7 +66,7 @@ def train(records: list[dict[str, Any]]) -> tuple[Pipeline, list[dict[str, Any]]
 def main() -> None:
     """Train, report, and write `coffee.joblib` and `coffee_train.ndjson`."""
     parser = argparse.ArgumentParser(description="Train the coffee model.")
-    parser.add_argument("--output", type=Path, default=HERE / "build", help="folder to write to")
+    parser.add_argument("--output", type=Path, default=Path("build"), help="folder to write to")
     parser.add_argument("--sample", action="store_true", help="use the generated sample, not the real data")
     options = parser.parse_args()
 

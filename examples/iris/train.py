@@ -16,14 +16,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-HERE = Path(__file__).parent
 COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 
 
 def main() -> None:
     """Train, report, and write `iris.joblib` and `iris_train.csv`."""
     parser = argparse.ArgumentParser(description="Train a classifier on the iris flowers.")
-    parser.add_argument("--output", type=Path, default=HERE / "build", help="folder to write to")
+    parser.add_argument("--output", type=Path, default=Path("build"), help="folder to write to")
     output = parser.parse_args().output
     output.mkdir(parents=True, exist_ok=True)
 

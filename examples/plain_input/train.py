@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
 parser = argparse.ArgumentParser(description="Train and pickle a model as the Flask tutorials do.")
-parser.add_argument("--output", type=Path, default=Path(__file__).parent / "build", help="folder to write to")
+parser.add_argument("--output", type=Path, default=Path("build"), help="folder to write to")
 output = parser.parse_args().output
 output.mkdir(parents=True, exist_ok=True)
 

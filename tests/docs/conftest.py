@@ -9,7 +9,7 @@ What is run, from top to bottom, in one empty folder with a home folder and a po
   begins with the comment of a file name (`# train.py`) is written to that file instead.
 - `js` blocks, when there is a Node.js.
 - comments that a renderer hides: `<!-- example: iris -->` copies the files of an example into the folder,
-  `<!-- run: command -->` runs a command.
+  `<!-- run: command -->` runs a command, `<!-- until "text": command -->` runs one until it prints the text.
 
 Blocks of all other languages are not run.
 """
@@ -34,7 +34,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = "5000"
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 # What differs from run to run, or in the last bits from machine to machine.
@@ -43,9 +43,10 @@ _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<id>"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z|\+00:00)?", "<time>"),
     (r"(dur=|\bby |<time> +)[\w.@-]+", r"\1<it>"),
+    (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", "<time>"),
     (r"-?\d+\.\d{7,}", lambda number: f"{float(number[0]):.6g}"),
 )
-_COMMENT = re.compile(r"^<!-- (example|run): (.*) -->$", re.MULTILINE)
+_COMMENT = re.compile(r"^<!-- (example|run|until)(?: \"([^\"]*)\")?: (.*) -->$", re.MULTILINE)
 _FILE_NAME = re.compile(r"# ([\w.-]+\.(?:py|toml|csv|json))\n")
 
 
@@ -104,6 +105,8 @@ class Session:
             self.copy_example(block.text)
         elif block.language == "run":
             self.run(block.text, place=place)
+        elif block.language == "until":
+            self._run_until(*block.text.split("\0"), place)
         elif block.language == "python" and (named := _FILE_NAME.match(block.text)):
             (self.folder / named[1]).write_text(block.text, encoding="utf-8")
         elif block.language in {"python", "js"}:
@@ -118,6 +121,13 @@ class Session:
         if re.match(r"fairway (serve|demo)\b(?!.*--once)", command):
             return self._serve(command, expected, place)
         return self._check(["bash", "-ceu", self._moved(command)], expected, place)
+
+    def _run_until(self, text: str, command: str, place: str) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while text not in (printed := self.run(command, place=place)):
+            if time.monotonic() > deadline:
+                pytest.fail(f"{place}: {command!r} never prints {text!r}\n{printed}", pytrace=False)
+            time.sleep(0.05)
 
     def _check(self, argv: list[str], expected: str, place: str, script: str | None = None) -> str:
         done = subprocess.run(
@@ -192,22 +202,26 @@ def blocks_of(page: Path) -> list[Block]:
         (match.start(), match[2], re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE))
         for match in _BLOCK.finditer(text)
     ]
-    found += [(match.start(), match[1], match[2]) for match in _COMMENT.finditer(text)]
+    found += [
+        (match.start(), match[1], f"{match[2]}\0{match[3]}" if match[2] else match[3])
+        for match in _COMMENT.finditer(text)
+    ]
     return [Block(kind, body, text.count("\n", 0, start) + 1) for start, kind, body in sorted(found)]
 
 
 def commands_of(text: str) -> list[tuple[str, str]]:
     """Return each command of a console block with the output that the page shows."""
-    joined = text.replace("\\\n", "\\\n\0")
     commands: list[tuple[str, list[str]]] = []
-    for line in joined.splitlines():
-        if line.startswith("$ "):
+    for line in text.splitlines():
+        command, output = commands[-1] if commands else ("", [])
+        # A line end after a backslash, or inside of quotes, belongs to the command.
+        is_open = not output and (command.endswith("\\") or command.count("'") % 2 == 1)
+        if is_open:
+            commands[-1] = (f"{command}\n{line}", output)
+        elif line.startswith("$ "):
             commands.append((line[2:], []))
-        elif line.startswith("\0"):
-            command, output = commands.pop()
-            commands.append((f"{command}\n{line[1:]}", output))
         else:
-            commands[-1][1].append(line)
+            output.append(line)
     return [(command, "\n".join(output).strip()) for command, output in commands]
 
 
