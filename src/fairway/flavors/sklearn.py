@@ -327,7 +327,7 @@ def _matrix_is_equal(
 
 
 def _options(feed: str, table: Table, signature: Signature) -> dict[str, Any]:
-    """Return what is needed to build the model's input again: the feed and the data types it was fitted on."""
+    """Return what it takes to build the model's input again: the feed and the data types of its training."""
     options: dict[str, Any] = {"feed": feed}
     if feed == "frame":
         options["dtypes"] = {name: table.dtypes[name] for name in signature.names if name in table.dtypes}

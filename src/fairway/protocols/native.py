@@ -189,21 +189,22 @@ class NativeReader:
     def _fast_ways(self) -> dict[tuple[bytes | None, bool, bytes | None], tuple[Any, ...]]:
         """Return by sniffed beginning: decoder, form, whether rows are records, quotes of the envelope."""
         record, array = self._types.record, self._types.array
-        ways: dict[tuple[bytes | None, bool, bytes | None], tuple[Any, ...]] = {
-            (None, False, b"{"): (_decoder(record), _RECORD, True, 0),
-            (None, True, b"{"): (_decoder(list[record]), _LIST, True, 0),  # type: ignore[valid-type]
-        }
+        ways: dict[tuple[bytes | None, bool, bytes | None], tuple[Any, ...]] = {}
+        if record is not None:
+            ways[None, False, b"{"] = (_decoder(record), _RECORD, True, 0)
+            ways[None, True, b"{"] = (_decoder(list[record]), _LIST, True, 0)  # type: ignore[valid-type]
         if not self._only_list:
             ways[None, True, b"["] = (_decoder(list[array]), _LIST, False, 0)  # type: ignore[valid-type]
         for key in self._envelopes:
             name = key.encode()
             many = Form(key=key)
-            ways[name, True, b"{"] = (_envelope(key, list[record]), many, True, 2)  # type: ignore[valid-type]
+            if record is not None:
+                ways[name, True, b"{"] = (_envelope(key, list[record]), many, True, 2)  # type: ignore[valid-type]
             if self._only_list:
                 continue
             ways[name, True, b"["] = (_envelope(key, list[array]), many, False, 2)  # type: ignore[valid-type]
-            if key in _TUTORIAL_KEYS:
-                one = Form(key=key, single=True)
+            if key in _TUTORIAL_KEYS and not any(i.kind in _LIST_KINDS for i in self._signature.inputs):
+                one = Form(key=key, single=True)  # a list inside would make it several rows
                 ways[name, True, None] = (_envelope(key, array), one, False, 2)
         return ways
 
@@ -380,7 +381,7 @@ def _rows(target: Target, prediction: Prediction, flags: list[dict[str, str]] | 
 
 
 def _tutorial_body(form: Form, rows: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
-    """Return the reply that the tutorials' clients expect: the key `prediction`, whatever the output's name."""
+    """Return what the tutorials' clients expect: the key `prediction`, whatever the output's name."""
     answers = [row[names[0]] if len(names) == 1 else {n: row[n] for n in names} for row in rows]
     extras = sorted({key for row in rows for key in row} - set(names))
     body: dict[str, Any] = {"prediction": answers, **{key: [row[key] for row in rows] for key in extras}}
