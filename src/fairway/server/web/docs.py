@@ -102,7 +102,7 @@ def _parameter(document: Document, entry: Document) -> dict[str, Any]:
         "place": str(parameter.get("in", "")),
         "required": bool(parameter.get("required", False)),
         "type": type_words(document, schema),
-        "notes": str(parameter.get("description", "")) or notes(document, schema),
+        "notes": " ".join(filter(None, [str(parameter.get("description", "")), notes(document, schema)])),
     }
 
 
@@ -122,11 +122,14 @@ def _response(document: Document, status: str, entry: Document) -> dict[str, Any
 
 def _media(document: Document, kind: str, media: Document) -> dict[str, Any]:
     schema = media.get("schema", {})
+    rows = list(_rows(document, schema, "", depth=0))
+    examples = list(_examples(document, media))
     return {
         "type": str(kind),
+        "is_described": bool(rows or examples),
         "summary": type_words(document, _resolve(document, schema)),
-        "rows": list(_rows(document, schema, "", depth=0)),
-        "examples": [*_examples(document, media)],
+        "rows": rows,
+        "examples": examples,
     }
 
 
@@ -191,7 +194,8 @@ def type_words(document: Document, schema: Document, depth: int = 0) -> str:
 def _one_type(document: Document, name: str, schema: Document, depth: int) -> str:
     if name == "array":
         items = _resolve(document, schema.get("items", {}))
-        return f"list of {type_words(document, items, depth + 1)}" if items else "list"
+        words = type_words(document, items, depth + 1) if "type" in items or "anyOf" in items else ""
+        return f"list of {words}" if words else "list"
     if name == "string" and schema.get("format"):
         return str(schema["format"])
     return _TYPE_WORDS.get(name, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pprint
 from typing import Any
 
 from fairway.server.web.text import json_text
@@ -22,7 +21,9 @@ def curl(url: str, body: Any, *, method: str = "POST") -> str:
 
 def python(base_url: str, reference: str, record: Any) -> str:
     """Return Python lines that ask a model about *record* through the client."""
-    literal = pprint.pformat(record, sort_dicts=False, width=_ONE_LINE_CHARS)
+    literal = repr(record)
+    if len(literal) > _ONE_LINE_CHARS and isinstance(record, dict):
+        literal = "{\n" + "".join(f"    {key!r}: {value!r},\n" for key, value in record.items()) + "}"
     return (
         "import fairway as fw\n\n"
         f"record = {literal}\n"
