@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+MAX_LINE = 90
 REFERENCE = Path(__file__).parent / "reference"
 
 
@@ -136,15 +137,41 @@ def public_names() -> str:
 
 def _member(name: str, thing: Any) -> list[str]:
     """Return the signature and the whole docstring of a class or function as one block."""
+    return ["```text", f"{name}{_parameters(thing)}", "", inspect.getdoc(thing) or "", "```"]
+
+
+class _Bare:
+    """An annotation that prints as it is written, without quotation marks."""
+
+    def __init__(self, text: object) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return str(self._text)
+
+
+def _parameters(thing: Any) -> str:
+    """Return the parameters of a class or function, one per line when they are many."""
     try:
-        # A function as a default shows its address, which differs from run to run.
-        parameters = re.sub(r"<function (\w+) at 0x\w+>", r"\1", str(inspect.signature(thing)))
+        signature = inspect.signature(thing)
     except (TypeError, ValueError):
-        parameters = "(...)"
-    return ["```text", f"{name}{parameters}", "", inspect.getdoc(thing) or "", "```"]
+        return "(...)"
+    shown = [
+        p if p.annotation is p.empty else p.replace(annotation=_Bare(p.annotation))
+        for p in signature.parameters.values()
+        if p.name not in {"self", "cls"}
+    ]
+    answer = signature.return_annotation
+    arrow = "" if answer is signature.empty else f" -> {_Bare(answer)!r}"
+    words = [str(p) for p in shown]
+    kinds = [p.kind for p in shown]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        words.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    text = f"({', '.join(words)}){arrow}"
+    return text if len(text) <= MAX_LINE else "(\n" + "".join(f"    {w},\n" for w in words) + f"){arrow}"
 
 
-def _tree(kind: type) -> Iterator[type]:
+def _tree(kind: type[Any]) -> Iterator[type[Any]]:
     yield kind
     for child in kind.__subclasses__():
         yield from _tree(child)

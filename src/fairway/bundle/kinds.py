@@ -111,11 +111,17 @@ def _list_kind(name: str, values: Sequence[list[Any]]) -> Kind:
 
 
 def _converted(name: str, kind: Kind, values: Sequence[Any]) -> list[Any]:
-    convert: Any = {"number": float, "integer": int, "datetime": parse_datetime}[kind]
+    convert: Any = {"number": float, "integer": _whole, "datetime": parse_datetime}[kind]
     try:
         return [convert(v) for v in values]
     except (TypeError, ValueError) as cause:
         raise ExampleInvalid(f"column {name!r} holds values that are no {kind}") from cause
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(value)
+    return int(value)
 
 
 def _numeric(name: str, kind: Kind, *, nullable: bool, values: Sequence[float]) -> Input:
