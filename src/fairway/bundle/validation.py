@@ -1,7 +1,7 @@
 """Which rows a model accepts: the reference validator, and the msgspec types that are its fast front.
 
 `Validator` is the definition. It is plain Python, takes parsed rows and finds every fault of every row.
-`row_types` builds msgspec types from the same signature; what they accept, the validator accepts with equal
+`RowTypes` builds msgspec types from the same signature; what they accept, the validator accepts with equal
 values (proven by a property test), so a caller tries them first and falls back to the validator for the full
 list of faults.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -370,7 +371,7 @@ class RowTypes:
     """The fast front: msgspec types of one row, and how their values become columns.
 
     Attributes:
-        record: Struct type of a row written as an object.
+        record: Struct type of a row written as an object; None when msgspec cannot take the names.
         array: Tuple type of a row written as an array in signature order.
     """
 
@@ -379,18 +380,7 @@ class RowTypes:
         self._inputs = signature.inputs
         self._policies = _Policies(signature)
         types = [_msgspec_type(entry, max_text_chars) for entry in signature.inputs]
-        fields = [
-            (f"f{i}", kind | msgspec.UnsetType if entry.nullable else kind, *_default(entry))
-            for i, (entry, kind) in enumerate(zip(signature.inputs, types, strict=True))
-        ]
-        self.record = msgspec.defstruct(
-            "Record",
-            fields,
-            rename={f"f{i}": name for i, name in enumerate(self._names)},
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
+        self.record = _record_type(signature.inputs, types)
         self.array = tuple[tuple(types)]  # type: ignore[misc]
         self._texts = [
             i for i, e in enumerate(signature.inputs) if e.kind in _STRING_KINDS and not _has_int_levels(e)
@@ -450,8 +440,25 @@ def _has_int_levels(entry: Input) -> bool:
     return bool(entry.levels) and isinstance(entry.levels[0], int)
 
 
-def _default(entry: Input) -> tuple[Any, ...]:
-    return (msgspec.UNSET,) if entry.nullable else ()
+# msgspec compares keys before it unescapes them, so it refuses names that JSON can only write escaped.
+_ESCAPED_IN_JSON = re.compile(r'[\\"\x00-\x1f]')
+
+
+def _record_type(inputs: Sequence[Input], types: Sequence[Any]) -> Any:
+    if any(_ESCAPED_IN_JSON.search(entry.name) for entry in inputs):
+        return None
+    fields = [
+        (f"f{i}", kind | msgspec.UnsetType, msgspec.UNSET) if entry.nullable else (f"f{i}", kind)
+        for i, (entry, kind) in enumerate(zip(inputs, types, strict=True))
+    ]
+    return msgspec.defstruct(
+        "Record",
+        fields,
+        rename={f"f{i}": entry.name for i, entry in enumerate(inputs)},
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
 
 
 def _msgspec_type(entry: Input, max_text_chars: int) -> Any:
