@@ -201,6 +201,18 @@ def test_a_first_start_beside_a_lock_is_said(tmp_path: Path) -> None:
     sql.open_sqlite(path).close()
 
 
+def test_a_locked_file_is_busy_before_it_is_recognised(path: Path) -> None:
+    """Looking at the revision waits for an exclusive lock, and says so when it waited in vain."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(RegistryBusy):
+        sql.open_sqlite(path, busy_timeout_s=0.05)
+
+    other.close()
+
+
 def test_a_file_system_without_shared_memory_is_refused(database: SqliteDatabase) -> None:
     """There the write-ahead log cannot be had, and with it neither readers beside a writer."""
     with (
