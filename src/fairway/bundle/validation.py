@@ -114,7 +114,7 @@ class Validator:
     def _row(self, raw: Any, pointer: str, faults: list[Fault]) -> Row:
         if isinstance(raw, Mapping):
             return self._record(raw, pointer, faults)
-        if isinstance(raw, list | tuple) and not self._is_bare_list(raw):
+        if isinstance(raw, list | tuple) and not self.is_bare_list(raw):
             return self._array(raw, pointer, faults)
         if len(self._inputs) == 1:
             return [self._value(self._inputs[0], raw, pointer, faults)]
@@ -123,7 +123,7 @@ class Validator:
         faults.append(Fault(pointer, "value_type", message, "object or array", got))
         return []
 
-    def _is_bare_list(self, raw: Sequence[Any]) -> bool:
+    def is_bare_list(self, raw: Sequence[Any]) -> bool:
         """Tell a list value of a model's only input from an array row that holds it."""
         if len(self._inputs) != 1 or self._inputs[0].kind not in {"vector", "text_list", "category_list"}:
             return False
@@ -187,7 +187,7 @@ class Validator:
         place = pointer(row)
         if isinstance(rows[row], Mapping):
             place += f"/{escape_pointer(name)}"
-        elif isinstance(rows[row], list | tuple) and not self._is_bare_list(rows[row]):
+        elif isinstance(rows[row], list | tuple) and not self.is_bare_list(rows[row]):
             place += f"/{self._names.index(name)}"
         entry = self._index[name]
         if code == "out_of_range":

@@ -98,13 +98,14 @@ def _tokens(document: Any, max_depth: int) -> Iterator[tuple[str, _Token]]:
             stack.extend(reversed(nested))
         elif isinstance(value, dict):
             _check_depth(depth, max_depth)
+            # First of all: a pointer through such a key could not be written down.
+            if any(not key.isascii() and _has_lone_surrogate(key) for key in value):
+                yield pointer, _Token("encoding_invalid", "a key holds half of a surrogate pair")
+                continue
             if isinstance(value, _Object):
                 name = value.repeated
                 message = f"the key {name[:80]!r} stands twice in one object"
                 yield f"{pointer}/{escape_pointer(name[:80])}", _Token("json_duplicate_key", message)
-            if any(not key.isascii() and _has_lone_surrogate(key) for key in value):
-                yield pointer, _Token("encoding_invalid", "a key holds half of a surrogate pair")
-                continue
             nested = [(v, f"{pointer}/{escape_pointer(k)}", depth + 1) for k, v in value.items()]
             stack.extend(reversed([item for item in nested if type(item[0]) not in _PLAIN]))
 

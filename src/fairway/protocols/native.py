@@ -37,6 +37,7 @@ INCLUDES = frozenset({"probabilities", "flags"})
 _TUTORIAL_KEYS = frozenset({"features", "input"})
 _LIST_KINDS = frozenset({"vector", "text_list", "category_list"})
 _NOTHING: frozenset[str] = frozenset()
+_MAX_PARAMETERS = 100
 
 # Which of the forms a body has can be told from its first bytes; the decoder of that form checks the rest.
 _SNIFF = re.compile(rb'\s*(?:\{\s*"(' + "|".join(ENVELOPES).encode() + rb')"\s*:\s*)?(\[\s*)?([\[{])?')
@@ -144,7 +145,9 @@ def _refuse_media_type(essence: str, body: bytes) -> None:
 
 def _read_include(query: str) -> frozenset[str]:
     wanted: set[str] = set()
-    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=100):
+    if query.count("&") >= _MAX_PARAMETERS:
+        raise MalformedRequest("query_invalid", f"the query has more than {_MAX_PARAMETERS} parameters")
+    for name, value in parse_qsl(query, keep_blank_values=True):
         if name != "include":
             raise MalformedRequest(
                 "query_invalid", f"there is no query parameter {name[:80]!a}", hint="known: include"

@@ -46,7 +46,7 @@ def _corrected_row(validator: Validator, raw: Any) -> Any:
         return _repaired(validator, typical | _with_right_names(raw, typical))
     if not isinstance(raw, list | tuple):
         return typical
-    if len(raw) == len(typical):
+    if len(raw) == len(typical) and not validator.is_bare_list(raw):
         return list(_repaired(validator, dict(zip(typical, raw, strict=True))).values())
     return list(typical.values())
 
