@@ -269,6 +269,23 @@ def alias(reference: str, alias: str, *, reason: str = "", home: str | Path | No
         return registry.move_alias(version.model, alias, version.version, actor=_actor(), reason=reason)
 
 
+def remove_alias(reference: str, *, reason: str = "", home: str | Path | None = None) -> Move:
+    """Take an alias away; its history stays.
+
+    Args:
+        reference: The alias, such as `coffee@challenger`.
+        reason: Why; kept in the history.
+        home: Folder of the registry.
+    """
+    from fairway.bundle.names import parse_reference
+
+    parsed = parse_reference(reference)
+    if parsed.alias is None:
+        raise UsageError(f"{reference!r} names no alias", hint="write it like coffee@challenger")
+    with _registry(_settings(home).home) as registry:
+        return registry.remove_alias(parsed.model, parsed.alias, actor=_actor(), reason=reason)
+
+
 def rollback(
     model: str, alias: str = PRODUCTION, *, reason: str = "", home: str | Path | None = None
 ) -> Move:

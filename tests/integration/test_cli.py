@@ -107,6 +107,7 @@ def test_the_story_of_two_versions(shell: Shell, workshop: Path) -> None:
     assert shell("alias", "iris:1", "production").splitlines() == [
         "iris@production was not set",
         "iris@production is  iris:1",
+        "Undo: fairway alias iris@production --remove",
     ]
     out = push(shell, workshop, "second.joblib")
     assert re.search(

@@ -14,7 +14,14 @@ from typing import Any, Protocol
 
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.names import Reference, parse_reference
-from fairway.errors import FairwayError, InternalError, ModelNotFound, ModelNotReady
+from fairway.errors import (
+    AliasNotFound,
+    FairwayError,
+    InternalError,
+    ModelNotFound,
+    ModelNotReady,
+    VersionNotFound,
+)
 from fairway.inference.loaded import LoadedModel
 from fairway.messages import Target
 
@@ -102,9 +109,21 @@ class Pool:
             return self._explicit[text]
         async with self._loading:
             if text not in self._explicit:
-                self._explicit[text] = await asyncio.to_thread(self._obtain, reference)
+                self._explicit[text] = await asyncio.to_thread(self._obtain_asked_for, reference)
                 self._forget_oldest()
             return self._explicit[text]
+
+    def _obtain_asked_for(self, reference: Reference) -> LoadedModel:
+        """Load a version that a caller names; why it cannot be loaded is for the operator, not the caller."""
+        try:
+            return self._obtain(reference)
+        except (ModelNotFound, VersionNotFound, AliasNotFound):
+            raise
+        except FairwayError as error:
+            self._note_failure(str(reference), error)
+            raise ModelNotReady(
+                f"{reference} cannot be loaded", hint="the server's log holds the cause"
+            ) from error
 
     def _forget_oldest(self) -> None:
         while len(self._explicit) > MAX_EXPLICIT:
@@ -149,9 +168,7 @@ class Pool:
                 routes[text] = self._obtain(reference)
             except FairwayError as error:
                 problems[text] = error
-                self._notify(
-                    "model.failed", level="error", reference=text, code=error.code, detail=error.detail
-                )
+                self._note_failure(text, error)
                 if text in self._routes:
                     routes[text] = self._routes[text]
         for reference in required:
@@ -167,6 +184,9 @@ class Pool:
         # One assignment: a request sees the old table or the new one, never a mixture.
         self._routes, self._problems, self._required = routes, problems, [str(r) for r in required]
         self._drop_unused()
+
+    def _note_failure(self, text: str, error: FairwayError) -> None:
+        self._notify("model.failed", level="error", reference=text, code=error.code, detail=error.detail)
 
     def _wanted(self) -> list[Reference]:
         return self._names or [Reference(model, None, None) for model in self._source.models()]
@@ -238,5 +258,6 @@ class Pool:
         state = "ready" if problem is None else "degraded" if model is not None else "failed"
         found: dict[str, Any] = {"status": state, "version": model.version if model else None}
         if problem is not None:
-            found |= {"code": problem.code, "detail": problem.detail}
+            # The detail may hold paths of this machine; it stands in the log.
+            found |= {"code": problem.code, "reason": problem.title}
         return found
