@@ -29,13 +29,14 @@ class Call:
         query: Raw query string without the question mark.
         header: Function that returns a header by its lower-case name, or the empty string.
         body: The bytes of the body.
+        id: Request id (UUIDv7), in every reply and log line of the call.
         started: `time.perf_counter()` when the request was complete.
-        target: What the engine found the call to be for; None until then.
         model: Reference of the version that was chosen; empty until then.
         prediction: The answer, for the access log; None when there is none.
     """
 
-    __slots__ = ("body", "header", "method", "model", "path", "prediction", "query", "started", "target")
+    # Nothing that refers back to the call: a body must go when its answer is sent, not with a later collection.
+    __slots__ = ("body", "header", "id", "method", "model", "path", "prediction", "query", "started")
 
     def __init__(self, method: str, path: str, query: str, header: Callable[[str], str], body: bytes) -> None:
         self.method = method
@@ -43,8 +44,8 @@ class Call:
         self.query = query
         self.header = header
         self.body = body
+        self.id = new_id()
         self.started = time.perf_counter()
-        self.target: Target | None = None
         self.model = ""
         self.prediction: Prediction | None = None
 
@@ -53,7 +54,7 @@ class Target:
     """What a call asks for, read from its route and headers; the body is untouched.
 
     Attributes:
-        id: Prediction id (UUIDv7) of the call. Row n of the call is `<id>.<n>`.
+        id: Prediction id: the id of the call. Row n of the call is `<id>.<n>`.
         reference: Model reference as written in the path, or the empty string for the default model.
         include: What the caller wants beside the outputs: any of `probabilities`, `flags`.
         call: The call itself.
@@ -63,7 +64,7 @@ class Target:
     __slots__ = ("call", "form", "id", "include", "reference")
 
     def __init__(self, call: Call, reference: str, include: frozenset[str] = frozenset()) -> None:
-        self.id = new_id()
+        self.id = call.id
         self.call = call
         self.reference = reference
         self.include = include

@@ -49,7 +49,6 @@ class Engine:
         """
         timing = Timing(call.started)
         target = protocol.open(call)  # route and headers -> reference and options; the body is untouched
-        call.target = target
         model = await self._router.choose(target)  # alias -> the version that answers
         call.model = model.reference
         columns = protocol.read(target, model)  # body -> columns by the model's own reader, or every fault

@@ -145,14 +145,15 @@ class App:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", None) or "none"
             self._metrics.count_request(route, status, seconds)
-            self._log.access(
-                {
-                    "request_id": scope["fairway_request_id"],
-                    "route": route,
-                    "status": status,
-                    "ms": round(seconds * 1e3, 3),
-                }
-            )
+            line = {
+                "request_id": scope["fairway_request_id"],
+                "route": route,
+                "status": status,
+                "ms": round(seconds * 1e3, 3),
+            }
+            if "fairway_error_code" in scope:
+                line["code"] = scope["fairway_error_code"]
+            self._log.access(line)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -181,6 +182,7 @@ class App:
         return await self._problem(request, InternalError())
 
     async def _problem(self, request: Request, error: FairwayError) -> Response:
+        request.scope["fairway_error_code"] = error.code
         if wants_html(request):
             return self._pages.refused(request, error, request_id=request.scope["fairway_request_id"])
         return _response(problem_reply(error, request.scope["fairway_request_id"]))
@@ -262,6 +264,7 @@ def _response(reply: Reply) -> Response:
 
 def _refusal(error: FairwayError) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     async def refuse(scope: Scope, _: Receive, send: Send) -> None:
+        scope["fairway_error_code"] = error.code
         await send_reply(send, problem_reply(error, scope["fairway_request_id"]))
 
     return refuse

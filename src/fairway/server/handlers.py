@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from fairway.errors import BodyTooLarge, FairwayError, InternalError, MethodNotAllowed
 from fairway.inference.engine import Engine
-from fairway.messages import Call, Reply, new_id
+from fairway.messages import Call, Reply
 from fairway.protocols.base import Dialect
 from fairway.server.metrics import Metrics
 
@@ -31,9 +32,12 @@ class EventLog(Protocol):
         """Write an access line soon."""
 
 
+_MODEL_PREDICT = re.compile(r"/models/[^/]+/predict")
+
+
 def is_predict_path(path: str) -> bool:
     """Tell whether a path is one of the predict routes."""
-    return path == PREDICT_ROUTE or (path.startswith("/models/") and path.endswith("/predict"))
+    return path == PREDICT_ROUTE or _MODEL_PREDICT.fullmatch(path) is not None
 
 
 class Predictions:
@@ -71,11 +75,11 @@ class Predictions:
         try:
             reply = await self._engine.answer(call, self._protocol)
         except FairwayError as error:
-            reply = self._refuse(call, error)
+            return self._refuse(call, error)
         except Exception as cause:  # noqa: BLE001 - a fault of ours must not end the connection
             fault = InternalError()
             fault.__cause__ = cause
-            reply = self._refuse(call, fault)
+            return self._refuse(call, fault)
         finally:
             self._metrics.inflight -= 1
         self._note(call, reply)
@@ -87,9 +91,7 @@ class Predictions:
             _check_method(scope["method"])
             body = await self._read_body(scope, receive)
         except FairwayError as error:
-            call = _call_of(scope, b"")
-            reply = self._refuse(call, error)
-            self._note(call, reply)
+            reply = self._refuse(_call_of(scope, b""), error)
         else:
             if body is None:  # the client has gone
                 return
@@ -115,7 +117,6 @@ class Predictions:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _refuse(self, call: Call, error: FairwayError) -> Reply:
-        request_id = call.target.id if call.target else new_id()
         self._metrics.count_error(call.model, error.code)
         if error.status >= 500:
             # The cause may hold input values or paths: it goes to the log, never to the caller.
@@ -123,20 +124,22 @@ class Predictions:
             self._log.event(
                 name,
                 level="error",
-                request_id=request_id,
+                request_id=call.id,
                 reference=call.model,
                 code=error.code,
                 detail=error.detail,
                 cause=error.__cause__,
             )
-        return self._protocol.encode_error(error, request_id)
+        reply = self._protocol.encode_error(error, call.id)
+        self._note(call, reply, code=error.code)
+        return reply
 
-    def _note(self, call: Call, reply: Reply) -> None:
+    def _note(self, call: Call, reply: Reply, *, code: str = "") -> None:
         seconds = time.perf_counter() - call.started
         route = PREDICT_ROUTE if call.path == PREDICT_ROUTE else MODEL_PREDICT_ROUTE
         self._metrics.count_request(route, reply.status, seconds)
         line: dict[str, Any] = {
-            "request_id": call.target.id if call.target else None,
+            "request_id": call.id,
             "route": route,
             "status": reply.status,
             "ms": round(seconds * 1e3, 3),
@@ -155,6 +158,9 @@ class Predictions:
             }
             if self._log_inputs:
                 line["inputs"] = prediction.columns.records()
+        else:
+            model, _, version = call.model.partition(":")
+            line |= {"code": code, "model": model or None, "version": int(version or 0) if model else None}
         self._log.access(line)
 
 
