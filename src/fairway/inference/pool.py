@@ -88,6 +88,7 @@ class Pool:
         self._explicit: dict[str, LoadedModel] = {}
         self._required: list[str] = []
         self._problems: dict[str, FairwayError] = {}
+        self._is_started = False
         self._loading = asyncio.Lock()
         self._token: object = None
 
@@ -142,6 +143,7 @@ class Pool:
         self._refresh()
         for problem in self._problems.values():
             raise problem
+        self._is_started = True
 
     async def watch(self, interval_s: float = 0.25) -> None:
         """Follow the source until cancelled: a moved alias is served within a second."""
@@ -186,6 +188,8 @@ class Pool:
         self._drop_unused()
 
     def _note_failure(self, text: str, error: FairwayError) -> None:
+        if not self._is_started:  # `load_all` raises it to whoever starts the server
+            return
         self._notify("model.failed", level="error", reference=text, code=error.code, detail=error.detail)
 
     def _wanted(self) -> list[Reference]:
