@@ -20,6 +20,7 @@ import msgspec
 
 EVENTS: dict[str, str] = {
     "access": "A call was answered; the only event that is buffered.",
+    "connection.failed": "Something went wrong below HTTP; `detail` holds the words of the library.",
     "model.failed": "A model could not be loaded or proven; the version before it goes on serving.",
     "model.loaded": "A model was loaded and answered its golden examples.",
     "model.swapped": "Another version of a model serves now.",

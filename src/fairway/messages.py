@@ -35,7 +35,7 @@ class Call:
         prediction: The answer, for the access log; None when there is none.
     """
 
-    # Nothing that refers back to the call: a body must go when its answer is sent, not with a later collection.
+    # Nothing here refers back to the call: a body goes when its answer is sent, not with a later collection.
     __slots__ = ("body", "header", "id", "method", "model", "path", "prediction", "query", "started")
 
     def __init__(self, method: str, path: str, query: str, header: Callable[[str], str], body: bytes) -> None:

@@ -23,6 +23,7 @@ from fairway.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
+    RequestError,
 )
 from fairway.inference.loaded import LoadedModel
 from fairway.inference.pool import Pool
@@ -37,6 +38,7 @@ from fairway.server.web.pages import build_pages, wants_html
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 _HOSTILE_PATH = re.compile(r"[\x00-\x1f\x7f%\\;]|(?:^|/)\.\.?(?:/|$)")
+_NO_ROUTE = "none"
 _SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
 
 
@@ -143,7 +145,7 @@ class App:
             await app(scope, receive, noting_send)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", None) or "none"
+            route = getattr(scope.get("route"), "path", None) or _NO_ROUTE
             self._metrics.count_request(route, status, seconds)
             line = {
                 "request_id": scope["fairway_request_id"],
@@ -154,6 +156,18 @@ class App:
             if "fairway_error_code" in scope:
                 line["code"] = scope["fairway_error_code"]
             self._log.access(line)
+
+    def refuse(self) -> Reply:
+        """Return the reply to bytes that are no HTTP request; it is counted and logged as any other."""
+        error = RequestError(
+            "the bytes that came are not an HTTP request", hint="speak HTTP/1.1, without TLS"
+        )
+        request_id = new_id()
+        reply = problem_reply(error, request_id)
+        self._metrics.count_request(_NO_ROUTE, reply.status, 0.0)
+        line = {"request_id": request_id, "route": _NO_ROUTE, "status": reply.status, "ms": 0.0}
+        self._log.access(line | {"code": error.code})
+        return reply
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -173,19 +187,13 @@ class App:
         assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type that Starlette passes
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "GET").split(", ")
-            return await self._problem(request, MethodNotAllowed(request.method, allowed))
-        return await self._problem(request, NotFound("there is nothing at this path", hint="see /docs"))
+            return self._pages.refused(request, MethodNotAllowed(request.method, allowed))
+        return self._pages.refused(request, NotFound("there is nothing at this path", hint="see /docs"))
 
     async def _on_failure(self, request: Request, error: Exception) -> Response:
         request_id = request.scope["fairway_request_id"]
         self._log.event("request.failed", level="error", request_id=request_id, cause=error)
-        return await self._problem(request, InternalError())
-
-    async def _problem(self, request: Request, error: FairwayError) -> Response:
-        request.scope["fairway_error_code"] = error.code
-        if wants_html(request):
-            return self._pages.refused(request, error, request_id=request.scope["fairway_request_id"])
-        return _response(problem_reply(error, request.scope["fairway_request_id"]))
+        return self._pages.refused(request, InternalError())
 
     # -- routes ------------------------------------------------------------------------------------------
 
@@ -200,7 +208,7 @@ class App:
         if model is None:
             names = ", ".join(self._pool.served_models())
             error = NotFound("no model that serves has this reference", hint=f"served here: {names}")
-            return await self._problem(request, error)
+            return self._pages.refused(request, error)
         return _json(self._summary(model) | _details(model))
 
     def _summary(self, model: LoadedModel) -> dict[str, Any]:
@@ -254,12 +262,6 @@ def _details(model: LoadedModel) -> dict[str, Any]:
 
 def _json(document: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(document), status, media_type="application/json")
-
-
-def _response(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status)
-    response.raw_headers.extend(reply.headers)
-    return response
 
 
 def _refusal(error: FairwayError) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

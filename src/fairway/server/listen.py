@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import uvicorn
 
 from fairway.errors import PortInUse, SettingsError
 from fairway.log import Log
 from fairway.server.app import App
+from fairway.server.wire import foreign_lines, wire_protocol
 
 _BACKLOG = 2048
 _DRAIN_S = 10
@@ -41,12 +45,22 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def run(app: App, bound: socket.socket, *, log: Log, models: Sequence[str]) -> None:
-    """Serve until SIGINT or SIGTERM; calls in flight are answered first."""
-    bound.listen(_BACKLOG)
+    """Serve until SIGINT or SIGTERM; calls in flight are answered first.
+
+    Raises:
+        PortInUse: Another process has begun to listen since the address was bound.
+        SystemExit: SIGTERM came; the exit code is 0.
+        KeyboardInterrupt: SIGINT came.
+    """
     host, port = bound.getsockname()[:2]
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as cause:
+        raise PortInUse(host, port) from cause
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     config = uvicorn.Config(
         app,
+        http=wire_protocol(app.refuse),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -55,6 +69,24 @@ def run(app: App, bound: socket.socket, *, log: Log, models: Sequence[str]) -> N
     )
     print(f"fairway serves {', '.join(models) or 'no model'} on {address}", file=sys.stderr, flush=True)  # noqa: T201
     try:
-        uvicorn.Server(config).run(sockets=[bound])
+        with foreign_lines(partial(_tell, log)), _clean_exit():
+            uvicorn.Server(config).run(sockets=[bound])
     finally:
         log.close()
+
+
+def _tell(log: Log, level: str, detail: str) -> None:
+    log.event("connection.failed", level=level, detail=detail)
+
+
+@contextlib.contextmanager
+def _clean_exit() -> Iterator[None]:
+    """Let SIGTERM end with 0: uvicorn raises the signal once more when it has answered everybody."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

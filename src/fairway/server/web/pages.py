@@ -24,6 +24,7 @@ from fairway.errors import (
     UnsupportedMediaType,
 )
 from fairway.messages import Call, Reply
+from fairway.protocols.problems import problem_reply
 from fairway.server.web import docs, error_pages, facts, forms, results, snippets
 from fairway.server.web.render import Assets, html
 from fairway.server.web.text import json_text, shown
@@ -148,20 +149,27 @@ class Pages:
         return self.refused(request, InternalError())
 
     def refused(self, request: Request, error: FairwayError, *, request_id: str = "") -> Response:
-        """Return the page for an error that belongs to no form.
+        """Return the reply to a request that no form was made of: a page for people, else a problem document.
 
         Args:
             request: The request that was refused.
-            error: Why.
+            error: Why; its code goes to the access log.
             request_id: Id to search the log for; by default the one that the server gave the request.
         """
+        request_id = request_id or request.scope.get("fairway_request_id", "")
+        request.scope["fairway_error_code"] = error.code
+        if not wants_html(request):
+            reply = problem_reply(error, request_id)
+            response = Response(reply.body, reply.status)
+            response.raw_headers.extend(reply.headers)
+            return response
         document = {
             "status": error.status,
             "title": error.title,
             "detail": error.detail,
             "code": error.code,
             "hint": error.hint,
-            "request_id": request_id or request.scope.get("fairway_request_id", ""),
+            "request_id": request_id,
         }
         return self.problem(request, document, headers=error.headers)
 
