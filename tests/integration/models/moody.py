@@ -1,0 +1,30 @@
+"""A model that does what the value of its input says: raise, answer NaN, answer too few rows, take its time."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+
+RAISES, NOT_A_NUMBER, TOO_FEW, INFINITE, SLOW = 13.0, 7.0, 21.0, 8.0, 99.0
+
+
+class Moody(RegressorMixin, BaseEstimator):
+    """Doubles its input, but for some values."""
+
+    def fit(self, X: Any, y: Any = None) -> Moody:
+        self.n_features_in_ = 1
+        return self
+
+    def predict(self, X: Any) -> Any:
+        column = np.asarray(X, dtype=float)[:, 0]
+        if (column == RAISES).any():
+            raise RuntimeError("/srv/models/secret-path is not for callers")
+        if (column == SLOW).any():
+            threading.Event().wait(1.5)
+        doubled = column * 2.0
+        doubled[column == NOT_A_NUMBER] = np.nan
+        doubled[column == INFINITE] = np.inf
+        return doubled[:-1] if (column == TOO_FEW).any() else doubled
