@@ -163,7 +163,8 @@ def _parameters(thing: Any) -> str:
     ]
     answer = signature.return_annotation
     arrow = "" if answer is signature.empty else f" -> {_Bare(answer)!r}"
-    words = [str(p) for p in shown]
+    # A default that is a function prints with its address, which differs from run to run.
+    words = [re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", str(p)) for p in shown]
     kinds = [p.kind for p in shown]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         words.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
