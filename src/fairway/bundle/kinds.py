@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,8 +56,11 @@ def _infer_input(name: str, values: Sequence[Any], table: Table, stated: str | N
             f"column {name!r} holds no value, so its kind cannot be learnt",
             hint="give an example in which every column has at least one value",
         )
+    if any(isinstance(v, float) and math.isinf(v) for v in present):
+        raise ExampleInvalid(f"column {name!r} holds an infinite number, which no request can hold")
     declared = table.categories.get(name)
-    kind: Any = stated or _kind_of(name, present, declared=declared is not None, form=table.form)
+    learnt = _kind_of(name, present, declared=declared is not None, form=table.form) if not stated else None
+    kind: Any = learnt or _checked_kind(name, stated, present)
     nullable = len(present) < len(values)
     if kind in {"number", "integer"}:
         return _numeric(name, kind, nullable=nullable, values=_converted(name, kind, present))
@@ -71,9 +75,9 @@ def _infer_input(name: str, values: Sequence[Any], table: Table, stated: str | N
 
 
 def _kind_of(name: str, values: Sequence[Any], *, declared: bool, form: str) -> Kind:
-    if declared:
-        return "category"
     types = {type(v) for v in values}
+    if declared and types in ({str}, {int}):  # a declared category of floats is sent as a number
+        return "category"
     if types == {bool}:
         return "boolean"
     if types == {int}:
@@ -88,6 +92,31 @@ def _kind_of(name: str, values: Sequence[Any], *, declared: bool, form: str) -> 
         return _list_kind(name, values)
     names = " and ".join(sorted(kind.__name__ for kind in types))
     raise ExampleInvalid(f"column {name!r} of the example table mixes {names}")
+
+
+_STATED_TYPES: dict[str, tuple[set[type], ...]] = {
+    "number": ({int, float},),
+    "integer": ({int, float},),
+    "boolean": ({bool},),
+    "category": ({str}, {int}),
+    "text": ({str},),
+    "datetime": ({str, datetime.datetime},),
+    "category_list": ({list},),
+    "text_list": ({list},),
+    "vector": ({list},),
+}
+
+
+def _checked_kind(name: str, stated: Any, values: Sequence[Any]) -> Kind:
+    """Return a stated kind if the values can be of it."""
+    types = {type(v) for v in values}
+    fits = any(types <= allowed for allowed in _STATED_TYPES[stated])
+    if fits and types == {list}:
+        fits = (_list_kind(name, values) == "vector") == (stated == "vector")
+    if not fits:
+        raise ExampleInvalid(f"column {name!r} holds values that are no {stated}")
+    kind: Kind = stated
+    return kind
 
 
 def _are_levels(values: Sequence[str]) -> bool:

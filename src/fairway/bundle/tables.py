@@ -36,12 +36,14 @@ class Table:
         columns: Values by name; a missing value is None.
         dtypes: Data type of a column as its maker names it (`float32`, `category`), where there is one.
         categories: Levels of columns that are categorical by declaration, in their declared order.
+        nones: Columns of objects whose missing values were None, not NaN: some models tell them apart.
         form: How the rows were given: `frame`, `matrix`, `records` or `texts`.
     """
 
     columns: dict[str, list[Any]]
     dtypes: dict[str, str] = dataclasses.field(default_factory=dict)
     categories: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    nones: frozenset[str] = frozenset()
     form: str = "frame"
 
     @property
@@ -71,6 +73,7 @@ class Table:
             columns={new[k]: v for k, v in self.columns.items()},
             dtypes={new[k]: v for k, v in self.dtypes.items()},
             categories={new[k]: v for k, v in self.categories.items()},
+            nones=frozenset(new[k] for k in self.nones),
             form=self.form,
         )
 
@@ -112,7 +115,7 @@ def _read(source: Any) -> Table:
     if isinstance(source, str | Path):
         return _read_file(Path(source))
     if isinstance(source, Mapping):
-        return Table({str(k): [plain(v) for v in values] for k, values in source.items()})
+        return _from_mapping(source)
     for module, reader in _FRAMES.items():
         if _made_by(source, module):
             return reader(source)
@@ -131,24 +134,48 @@ def _made_by(value: Any, module: str) -> bool:
 
 def plain(value: Any) -> Any:
     """Return a value as plain Python data; anything that means "missing" becomes None."""
-    if value is None or isinstance(value, str | bool | int):
+    kind = type(value)
+    if value is None or kind in {str, bool, int}:
         return value
-    if isinstance(value, float):
+    if kind is float:
         return None if math.isnan(value) else value
-    if isinstance(value, datetime.datetime):
-        # pandas.NaT is a datetime of its own that equals nothing.
-        return value if value == value else None  # noqa: PLR0124
-    if isinstance(value, datetime.date):
-        return datetime.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a date has no zone
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy arrays and scalars
-        return plain(value.tolist())
-    if type(value).__name__ in {"NAType", "NaTType"}:
+    if isinstance(value, datetime.date):
+        return _moment(value)
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, some of which are floats and texts, too
+        return plain(_microseconds(value).tolist())
+    if kind.__name__ in {"NAType", "NaTType"}:
         return None
-    if type(value).__name__ == "Decimal":
+    if kind.__name__ == "Decimal":
         return plain(float(value))
-    raise ExampleInvalid(f"the example table holds a value of the type {type(value).__name__}")
+    for base in (str, int, float):
+        if isinstance(value, base):  # an enumeration, or another class of a plain kind
+            return base.__str__(value) if base is str else plain(base(value))
+    raise ExampleInvalid(f"the example table holds a value of the type {kind.__name__}")
+
+
+def _moment(value: Any) -> datetime.datetime | None:
+    if not isinstance(value, datetime.datetime):
+        return datetime.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a date has no zone
+    if value != value:  # noqa: PLR0124 - pandas.NaT is a datetime of its own that equals nothing
+        return None
+    return value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value
+
+
+def _microseconds(value: Any) -> Any:
+    """Return numpy dates in the unit of datetime; finer ones would turn into integers."""
+    return value.astype("datetime64[us]") if value.dtype.kind == "M" else value
+
+
+def _from_mapping(source: Mapping[Any, Any]) -> Table:
+    for name, values in source.items():
+        if isinstance(values, str | Mapping) or not hasattr(values, "__iter__"):
+            raise ExampleInvalid(
+                f"{str(name)!r} of the example holds a single {type(values).__name__}, not a list of values",
+                hint="give a list of records, or a dict with one list per column",
+            )
+    return Table({str(k): [plain(v) for v in values] for k, values in source.items()})
 
 
 def _from_sequence(source: Sequence[Any]) -> Table:
@@ -156,8 +183,8 @@ def _from_sequence(source: Sequence[Any]) -> Table:
     if all(isinstance(row, str) for row in source):
         return Table({TEXT_COLUMN: list(source)}, form="texts")
     if all(isinstance(row, Mapping) for row in source):
-        names = dict.fromkeys(str(name) for row in source for name in row)
-        return Table({n: [plain(row.get(n)) for row in source] for n in names}, form="records")
+        names = dict.fromkeys(name for row in source for name in row)
+        return Table({str(n): [plain(row.get(n)) for row in source] for n in names}, form="records")
     if all(isinstance(row, list | tuple) and len(row) == len(first) for row in source if first is not None):
         columns = zip(*source, strict=True)
         return Table({f"x{i}": [plain(v) for v in c] for i, c in enumerate(columns)}, form="matrix")
@@ -172,29 +199,40 @@ def _from_numpy(array: Any) -> Table:
     if array.ndim != 2:
         raise ExampleInvalid(f"the example array has {array.ndim} dimensions; rows x columns is needed")
     names = [f"x{i}" for i in range(array.shape[1])]
-    columns = {n: [plain(v) for v in array[:, i].tolist()] for i, n in enumerate(names)}
-    return Table(columns, dtypes=dict.fromkeys(names, str(array.dtype)), form="matrix")
+    lists = {n: _microseconds(array[:, i]).tolist() for i, n in enumerate(names)}
+    columns = {n: [plain(v) for v in values] for n, values in lists.items()}
+    dtypes = dict.fromkeys(names, str(array.dtype))
+    return Table(columns, dtypes=dtypes, nones=_with_nones(lists), form="matrix")
+
+
+def _with_nones(lists: Mapping[str, Sequence[Any]]) -> frozenset[str]:
+    """Return the columns that hold None and no other mark of a missing value."""
+    return frozenset(
+        name
+        for name, values in lists.items()
+        if any(v is None for v in values) and not any(v is not None and plain(v) is None for v in values)
+    )
 
 
 def _from_pandas(frame: Any) -> Table:
     if frame.ndim == 1:  # a Series of texts or of dicts
         return _from_sequence(frame.tolist())
+    frame = frame.rename(columns=str)
     if not frame.columns.is_unique:
         raise ExampleInvalid("the example frame has two columns of one name")
-    frame = frame.rename(columns=str)
     dtypes = {name: str(frame[name].dtype) for name in frame.columns}
     categories = {
         n: [plain(v) for v in frame[n].cat.categories] for n, d in dtypes.items() if d == "category"
     }
-    columns = {n: [plain(v) for v in _pandas_values(frame[n], dtypes[n])] for n in frame.columns}
-    return Table(columns, dtypes=dtypes, categories=categories)
+    lists = {n: _pandas_values(frame[n], dtypes[n]) for n in frame.columns}
+    columns = {n: [plain(v) for v in values] for n, values in lists.items()}
+    nones = _with_nones({n: values for n, values in lists.items() if dtypes[n] == "object"})
+    return Table(columns, dtypes=dtypes, categories=categories, nones=nones)
 
 
 def _pandas_values(series: Any, dtype: str) -> list[Any]:
     if dtype.startswith("datetime64"):
-        return [
-            None if absent else v.to_pydatetime() for v, absent in zip(series, series.isna(), strict=True)
-        ]
+        return list(series)
     values: list[Any] = series.astype(object).tolist()
     return values
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -132,6 +133,8 @@ class SklearnFlavor:
         problems = []
         for attempt in attempts:
             options = _options(attempt, table, signature)
+            if attempt == "records" and _reader_names(model) & _RECORD_READERS:
+                options["sparse"] = True
             try:
                 answers = _call(model.predict, _feeder(options, signature)(columns), len(columns))
             except FairwayError:
@@ -278,15 +281,21 @@ def _hyperparameters(steps: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             defaults = type(step)().get_params(deep=False)
         except Exception:  # noqa: BLE001 - a constructor with required arguments, or a foreign one
             defaults = {}
-        for key, value in sorted(params.items()):
+        for key, given in sorted(params.items()):
+            # A grid of numpy values leaves numpy scalars.
+            value = given.item() if getattr(given, "shape", None) == () else given
             is_plain = value is None or isinstance(value, str | bool | int | float)
             if is_plain and (step is steps[-1][1] or value != defaults.get(key)):
                 found[f"{name}.{key}".lstrip(".")] = value
     return found
 
 
+def _reader_names(model: Any) -> set[str]:
+    return {type(step).__name__ for _, step in _steps(model)}
+
+
 def _likely_feeds(model: Any, table: Table, signature: Signature) -> list[str]:
-    readers = {type(step).__name__ for _, step in _steps(model)}
+    readers = _reader_names(model)
     only_text = len(signature.inputs) == 1 and signature.inputs[0].kind in {"text", "category"}
     if only_text and (readers & _TEXT_READERS or table.form == "texts"):
         return ["texts", "frame"]
@@ -328,10 +337,10 @@ def _matrix_is_equal(
 
 def _options(feed: str, table: Table, signature: Signature) -> dict[str, Any]:
     """Return what it takes to build the model's input again: the feed and the data types of its training."""
-    options: dict[str, Any] = {"feed": feed}
+    options: dict[str, Any] = {"feed": feed, "nones": [n for n in signature.names if n in table.nones]}
     if feed == "frame":
         options["dtypes"] = {name: table.dtypes[name] for name in signature.names if name in table.dtypes}
-        options["categories"] = dict(table.categories)
+        options["categories"] = {n: table.categories[n] for n in signature.names if n in table.categories}
     if feed == "matrix":
         dtypes = {table.dtypes.get(name, "") for name in signature.names}
         numeric = "float32" if dtypes == {"float32"} else "float64"
@@ -346,6 +355,9 @@ def _is_one_vector(signature: Signature) -> bool:
 def _feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns], Any]:
     """Return the function that turns columns into what the model takes."""
     feed = options["feed"]
+    if feed == "records" and options.get("sparse"):
+        # For these an absent key is a zero, and a None is not.
+        return lambda columns: [{k: v for k, v in r.items() if v is not None} for r in columns.records()]
     if feed == "records":
         return lambda columns: columns.records()
     if feed == "texts":
@@ -357,10 +369,25 @@ def _feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns]
     if _is_one_vector(signature):
         return lambda columns: np.array(columns.column(0), dtype=np.float64)
     if options["dtype"] == "object":
-        return lambda columns: np.array(columns.rows, dtype=object).reshape(len(columns), -1)
+        nans = [name not in options["nones"] for name in signature.names]
+        return lambda columns: _object_matrix(columns, nans)
     if options["dtype"] == "float32":
         return lambda columns: columns.matrix().astype(np.float32)
     return lambda columns: columns.matrix()
+
+
+def _object_matrix(columns: Columns, nans: Sequence[bool]) -> Any:
+    import numpy as np
+
+    matrix = np.empty((len(columns), len(nans)), dtype=object)
+    for i, is_nan in enumerate(nans):
+        matrix[:, i] = _with_nan(columns.column(i)) if is_nan else columns.column(i)
+    return matrix
+
+
+def _with_nan(values: list[Any]) -> list[Any]:
+    """Mark what is missing as frames and most arrays do."""
+    return [math.nan if value is None else value for value in values]
 
 
 class _FrameFeed:
@@ -374,7 +401,10 @@ class _FrameFeed:
         self._frame = pd.DataFrame
         self._series = [
             _series_maker(
-                entry.kind, options["dtypes"].get(entry.name, ""), options["categories"].get(entry.name)
+                entry.kind,
+                options["dtypes"].get(entry.name, ""),
+                options["categories"].get(entry.name),
+                nones=entry.name in options["nones"],
             )
             for entry in signature.inputs
         ]
@@ -385,25 +415,43 @@ class _FrameFeed:
         return self._frame(dict(zip(values, made, strict=True)), copy=False)
 
 
-def _series_maker(kind: str, dtype: str, categories: list[Any] | None) -> Callable[[list[Any]], Any]:
+def _series_maker(
+    kind: str, dtype: str, categories: list[Any] | None, *, nones: bool
+) -> Callable[[list[Any]], Any]:
     import numpy as np
     import pandas as pd
 
+    array: Any = pd.array
+    marked = (lambda values: values) if nones else _with_nan
     if categories is not None:
-        return lambda values: pd.Categorical(values, categories=categories)
+        declared = pd.CategoricalDtype(categories)
+        codes = {level: code for code, level in enumerate(categories)}
+        # A category that was not declared is a missing one, as it would be in a frame.
+        return lambda values: pd.Categorical.from_codes([codes.get(v, -1) for v in values], dtype=declared)
     if kind == "datetime":
-        return lambda values: pd.Series(values, dtype=dtype or "datetime64[ns]")
+        return _dates_maker(dtype)
+    if kind in {"number", "integer", "boolean"} and pd.api.types.is_extension_array_dtype(dtype):
+        return lambda values: array(values, dtype=dtype)
     if kind == "number":
         number = np.float32 if dtype == "float32" else np.float64
         return lambda values: np.array(values, dtype=number)
     if kind == "integer":
         return lambda values: np.array(values, dtype=np.float64 if None in values else np.int64)
     if kind == "boolean":
-        return lambda values: np.array(values, dtype=object if None in values else np.bool_)
+        return lambda values: np.array(marked(values), dtype=object if None in values else np.bool_)
     if dtype in {"", "object"} or kind in {"category_list", "text_list", "vector"}:
-        # Frames read from files hold NaN, not None, where a text is missing.
-        return lambda values: pd.Series([np.nan if v is None else v for v in values], dtype=dtype or None)
+        return lambda values: pd.Series(marked(values), dtype=dtype or None)
     return lambda values: pd.Series(values, dtype=dtype)
+
+
+def _dates_maker(dtype: str) -> Callable[[list[Any]], Any]:
+    import pandas as pd
+
+    unit, _, zone = dtype.removesuffix("]").partition(", ")
+    if not zone:
+        return lambda values: pd.Series(values, dtype=dtype or "datetime64[ns]")
+    # What was read is in UTC.
+    return lambda values: pd.Series(values, dtype=f"{unit}, UTC]").dt.tz_convert(zone)
 
 
 def _missing(cause: ImportError) -> FairwayError:
