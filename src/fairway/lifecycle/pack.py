@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from fairway.bundle.profile import make_profile
 from fairway.bundle.signature import POLICIES, Policy, Signature
 from fairway.bundle.tables import Table, read_table
 from fairway.bundle.validation import Validator
-from fairway.errors import ArtifactCorrupt, ArtifactEmpty, ExampleInvalid, UsageError
+from fairway.errors import ArtifactCorrupt, ArtifactEmpty, ExampleInvalid, SignatureMismatch, UsageError
 from fairway.flavors.base import Flavor, Predictor, flavor_of, flavor_of_file
 from fairway.inference.proof import prove
 from fairway.messages import Columns
@@ -81,6 +82,19 @@ def pack_model(
     Raises:
         BundleError: The model, its file or the example cannot be used, or the packed copy differs.
     """
+    packed = make_bundle(model, name=name, example=example, code=code, facts=facts, wishes=wishes)
+    prove(packed)
+    return packed
+
+
+def make_bundle(
+    model: Any, *, name: str, example: Any, code: Sequence[str | Path], facts: Facts, wishes: Wishes
+) -> Bundle:
+    """Pack without the proof; whoever uses the bundle has to `prove` it first.
+
+    Raises:
+        BundleError: The model, its file or the example cannot be used.
+    """
     check_name("model", name)
     sources = collect_code(code)
     space = CodeSpace(sources, label=name)
@@ -93,9 +107,9 @@ def pack_model(
         unseen_category=_policy(wishes.unseen_category),
         out_of_range=_policy(wishes.out_of_range),
     )
+    columns = _checked(signature, table)
     signature, options = flavor.learn(loaded, table, signature, output_names=wishes.outputs, feed=wishes.feed)
     predictor = flavor.predictor(loaded, signature, options)
-    columns = _checked(signature, table)
     modules = {*description.modules, *(m for source in sources.values() for m in imported_modules(source))}
     if options.get("feed") == "frame":
         modules.add("pandas")
@@ -109,7 +123,7 @@ def pack_model(
         "python": platform.python_version(),
         "fairway": importlib.metadata.version("fairway"),
         "hyperparameters": description.hyperparameters,
-        "metrics": {key: float(value) for key, value in facts.metrics.items()},
+        "metrics": {key: _finite(key, value) for key, value in facts.metrics.items()},
         "tags": {key: _limited(value) for key, value in facts.tags.items()},
         "author": _limited(facts.author),
         "description": _limited(facts.description),
@@ -127,9 +141,7 @@ def pack_model(
         members.ENVIRONMENT: _json(environment),
         members.CARD: render_card(manifest, signature, environment).encode(),
     }
-    packed = build_bundle(contents, **manifest)
-    prove(packed)
-    return packed
+    return build_bundle(contents, **manifest)
 
 
 def _open_model(model: Any, space: CodeSpace) -> tuple[Flavor, Any, dict[str, bytes]]:
@@ -176,9 +188,13 @@ def _policy(text: str) -> Policy:
 
 def _checked(signature: Signature, table: Table) -> Columns:
     rows = [list(row) for _, row in zip(range(_PROFILE_ROWS), table.rows(), strict=False)]
-    return Validator(signature).check(
-        [dict(zip(signature.names, row, strict=True)) for row in rows], pointer=lambda n: f"/example/{n}"
-    )
+    records = [dict(zip(signature.names, row, strict=True)) for row in rows]
+    try:
+        return Validator(signature).check(records, pointer=lambda n: f"/{n}")
+    except SignatureMismatch as cause:
+        raise ExampleInvalid(
+            f"no request could hold a row of the example: {cause}", hint="rows are counted from 0"
+        ) from cause
 
 
 def _golden(flavor: Flavor, predictor: Predictor, columns: Columns) -> GoldenExamples:
@@ -190,6 +206,16 @@ def _golden(flavor: Flavor, predictor: Predictor, columns: Columns) -> GoldenExa
         probabilities=outputs.probabilities,
         tolerance=flavor.tolerance,
     )
+
+
+def _finite(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"the metric {name!r} is {str(value)[:80]!r}, which is no finite number")
+    return number
 
 
 def _limited(text: Any) -> str:
