@@ -60,6 +60,9 @@ def escape_pointer(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
+_UNLISTED = Fault("", "feature_unknown", "")
+
+
 class _Refused(Exception):
     """A value does not fit its input; holds fault code, message and the place below the value."""
 
@@ -146,13 +149,15 @@ class Validator:
         return row
 
     def _report_unknown(self, raw: Mapping[str, Any], pointer: str, faults: list[Fault]) -> None:
-        for name in raw:
-            if name in self._index:
-                continue
+        unknown = [name for name in raw if name not in self._index]
+        for name in unknown:
+            if len(faults) >= MAX_LISTED_FAULTS:  # counted, never shown: a body may hold a million
+                faults.extend([_UNLISTED] * (len(unknown) - unknown.index(name)))
+                break
             shown = name if len(name) <= 80 else name[:77] + "..."
             message = f"there is no input {shown!r}"
-            # Comparing names is quadratic in their length and number: only for what will be shown.
-            if len(faults) < MAX_LISTED_FAULTS and len(name) <= 256:
+            # Comparing names is quadratic in their length.
+            if len(name) <= 256:
                 close = difflib.get_close_matches(name, self._names, n=1)
                 message += f"; did you mean {close[0]!r}?" if close else ""
             faults.append(Fault(f"{pointer}/{escape_pointer(shown)}", "feature_unknown", message))

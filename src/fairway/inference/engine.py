@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Protocol
 
 from fairway.inference.loaded import LoadedModel
-from fairway.messages import Call, Prediction, Reply, Target, Timing
+from fairway.messages import Call, Columns, Prediction, Reply, Target, Timing
 from fairway.protocols.base import Dialect
+
+INLINE_BYTES = 64 * 1024
+"""Larger bodies are read beside the event loop, so that other calls are not held up."""
+
+_large_bodies = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fairway-read")
 
 
 class Router(Protocol):
@@ -51,7 +58,7 @@ class Engine:
         target = protocol.open(call)  # route and headers -> reference and options; the body is untouched
         model = await self._router.choose(target)  # alias -> the version that answers
         call.model = model.reference
-        columns = protocol.read(target, model)  # body -> columns by the model's own reader, or every fault
+        columns = await _read(target, model, protocol)  # body -> columns by the model's reader, or all faults
         read = perf_counter()
         outputs = await model.answer(columns, probabilities="probabilities" in target.include)
         predicted = perf_counter()
@@ -71,6 +78,13 @@ class Engine:
         reply.headers.append((b"server-timing", timing.header()))
         call.prediction = prediction
         return reply
+
+
+async def _read(target: Target, model: LoadedModel, protocol: Dialect) -> Columns:
+    """Read a body; a large one in another thread, for to list its faults may take a second."""
+    if len(target.call.body) <= INLINE_BYTES:
+        return protocol.read(target, model)
+    return await asyncio.get_running_loop().run_in_executor(_large_bodies, protocol.read, target, model)
 
 
 class _OneModel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,7 +58,9 @@ def parse_json(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         raise MalformedRequest("json_invalid", detail) from None
     except RecursionError:
         raise _too_deep(max_depth) from None
-    _refuse_tokens(document, max_depth)
+    # Half a surrogate pair can only come from an escape: without any, no text needs a visit.
+    plain = _PLAIN if _ESCAPED_SURROGATE.search(body) else _PLAIN | {str}
+    _refuse_tokens(document, max_depth, plain)
     return document
 
 
@@ -69,9 +72,9 @@ def _too_deep(limit: int) -> MalformedRequest:
     return MalformedRequest("json_too_deep", f"the JSON is nested more than {limit} levels deep")
 
 
-def _refuse_tokens(document: Any, max_depth: int) -> None:
+def _refuse_tokens(document: Any, max_depth: int, plain: frozenset[type]) -> None:
     faults: list[Fault] = []
-    for pointer, found in _tokens(document, max_depth):
+    for pointer, found in _tokens(document, max_depth, plain):
         faults.append(Fault(pointer, found.code, found.message))
         if len(faults) == MAX_LISTED_FAULTS:
             break
@@ -80,7 +83,7 @@ def _refuse_tokens(document: Any, max_depth: int) -> None:
         raise MalformedRequest(first.code, f"{first.message} - at {first.pointer or '/'}", faults=faults)
 
 
-def _tokens(document: Any, max_depth: int) -> Iterator[tuple[str, _Token]]:
+def _tokens(document: Any, max_depth: int, plain: frozenset[type]) -> Iterator[tuple[str, _Token]]:
     """Yield every refused token with its pointer. Iterative: a hostile body must not exhaust the stack."""
     stack: list[tuple[Any, str, int]] = [(document, "", 0)]
     while stack:
@@ -94,7 +97,7 @@ def _tokens(document: Any, max_depth: int) -> Iterator[tuple[str, _Token]]:
         elif kind is list:
             _check_depth(depth, max_depth)
             # Numbers need no visit; large arrays of them are common.
-            nested = [(v, f"{pointer}/{i}", depth + 1) for i, v in enumerate(value) if type(v) not in _PLAIN]
+            nested = [(v, f"{pointer}/{i}", depth + 1) for i, v in enumerate(value) if type(v) not in plain]
             stack.extend(reversed(nested))
         elif isinstance(value, dict):
             _check_depth(depth, max_depth)
@@ -106,11 +109,16 @@ def _tokens(document: Any, max_depth: int) -> Iterator[tuple[str, _Token]]:
                 name = value.repeated
                 message = f"the key {name[:80]!r} stands twice in one object"
                 yield f"{pointer}/{escape_pointer(name[:80])}", _Token("json_duplicate_key", message)
-            nested = [(v, f"{pointer}/{escape_pointer(k)}", depth + 1) for k, v in value.items()]
-            stack.extend(reversed([item for item in nested if type(item[0]) not in _PLAIN]))
+            nested = [
+                (v, f"{pointer}/{escape_pointer(k)}", depth + 1)
+                for k, v in value.items()
+                if type(v) not in plain
+            ]
+            stack.extend(reversed(nested))
 
 
-_PLAIN = frozenset({int, float, bool, type(None)})
+_PLAIN: frozenset[type] = frozenset({int, float, bool, type(None)})
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _check_depth(depth: int, limit: int) -> None:
