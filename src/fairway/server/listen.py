@@ -61,6 +61,7 @@ def run(app: App, bound: socket.socket, *, log: Log, models: Sequence[str]) -> N
     config = uvicorn.Config(
         app,
         http=wire_protocol(app.refuse),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -67,12 +67,15 @@ def foreign_lines(tell: Callable[[str, str], None]) -> Iterator[None]:
             logger.propagate = propagate
 
 
+# What a client did has its access line; it is no warning to the operator.
+_SAID_ALREADY = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
+
+
 class _ForeignLines(logging.Handler):
     def __init__(self, tell: Callable[[str, str], None]) -> None:
         super().__init__(logging.WARNING)
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Refused bytes have their own line already.
-        if record.getMessage() != "Invalid HTTP request received.":
+        if not record.getMessage().startswith(_SAID_ALREADY):
             self._tell("error" if record.levelno >= logging.ERROR else "warning", self.format(record))
