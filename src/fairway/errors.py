@@ -3,7 +3,7 @@
 ```
 FairwayError
 + SettingsError            settings_invalid     a bad or unknown setting
-|  + UsageError            usage                arguments that do not fit together
++ UsageError               usage                arguments that do not fit together
 + MissingExtra             extra_missing        an optional package is not installed
 + BundleError
 |  + NameInvalid           name_invalid         a model, alias or file name outside the grammar
