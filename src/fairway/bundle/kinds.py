@@ -49,7 +49,10 @@ def infer_inputs(table: Table, *, kinds: Mapping[str, str] | None = None) -> tup
 
 def _infer_input(name: str, values: Sequence[Any], table: Table, stated: str | None) -> Input:
     if not name:
-        raise ExampleInvalid("a column of the example table has no name")
+        raise ExampleInvalid(
+            "a column of the example table has no name",
+            hint="a frame's index that was saved with it? leave it out: to_csv(path, index=False)",
+        )
     present = [v for v in values if v is not None]
     if not present:
         raise ExampleInvalid(

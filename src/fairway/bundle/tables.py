@@ -11,8 +11,10 @@ import datetime
 import difflib
 import gzip
 import io
+import json
 import math
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -238,10 +240,10 @@ def _pandas_values(series: Any, dtype: str) -> list[Any]:
 
 
 def _from_polars(frame: Any) -> Table:
-    if not hasattr(frame, "columns"):
-        return _from_sequence(frame.to_list())
     if hasattr(frame, "collect"):
         frame = frame.collect()
+    if not hasattr(frame, "columns"):
+        return _from_sequence(frame.to_list())
     dtypes = {name: str(dtype).split("(")[0] for name, dtype in frame.schema.items()}
     declared = [n for n, d in dtypes.items() if d in {"Categorical", "Enum"}]
     categories = {n: frame[n].drop_nulls().unique().cast(str).sort().to_list() for n in declared}
@@ -250,7 +252,19 @@ def _from_polars(frame: Any) -> Table:
 
 
 def _from_arrow(table: Any) -> Table:
-    return Table({n: [plain(v) for v in values] for n, values in table.to_pydict().items()})
+    if len(set(table.column_names)) != table.num_columns:
+        raise ExampleInvalid("the example table has two columns of one name")
+    # What pandas wrote beside the columns is its index, which no model is fed.
+    about = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    index = {name for name in about.get("index_columns", ()) if isinstance(name, str)}
+    kept = table.select([name for name in table.column_names if name not in index])
+    categories = {
+        field.name: kept[field.name].unify_dictionaries().chunk(0).dictionary.to_pylist()
+        for field in kept.schema
+        if hasattr(field.type, "index_type") and len(kept)
+    }
+    columns = {n: [plain(v) for v in values] for n, values in kept.to_pydict().items()}
+    return Table(columns, categories=categories)
 
 
 _FRAMES = {"pandas": _from_pandas, "polars": _from_polars, "pyarrow": _from_arrow, "numpy": _from_numpy}
@@ -263,7 +277,7 @@ def _read_file(path: Path) -> Table:
         raise ExampleInvalid(f"the example file {path} cannot be read: {cause.strerror}") from cause
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] == ".gz":
-        data, suffixes = gzip.decompress(data), suffixes[:-1]
+        data, suffixes = _unpacked(data, path), suffixes[:-1]
     suffix = suffixes[-1] if suffixes else ""
     if suffix in {".parquet", ".pq"}:
         return _read_parquet(data)
@@ -281,6 +295,13 @@ def _read_file(path: Path) -> Table:
     )
 
 
+def _unpacked(data: bytes, path: Path) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as cause:
+        raise ExampleInvalid(f"the example file {path} is not a whole gzip file") from cause
+
+
 def _read_parquet(data: bytes) -> Table:
     try:
         import pyarrow.parquet as pq
@@ -288,21 +309,28 @@ def _read_parquet(data: bytes) -> Table:
         raise MissingExtra("pyarrow", "tables", purpose="reading Parquet") from cause
     try:
         return _from_arrow(pq.read_table(io.BytesIO(data)))
-    except (OSError, ValueError) as cause:  # pyarrow's own errors derive from these
+    except (OSError, ValueError, NotImplementedError) as cause:  # pyarrow's own errors derive from these
         raise ExampleInvalid("the example file is not a Parquet file") from cause
 
 
 def _read_json(text: str, path: Path, *, lines: bool) -> Table:
     try:
         if lines:
-            return _read([msgspec.json.decode(line) for line in text.splitlines() if line.strip()])
-        return _read(msgspec.json.decode(text))
+            document: Any = [msgspec.json.decode(line) for line in text.split("\n") if line.strip()]
+        else:
+            document = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
         raise ExampleInvalid(f"the example file {path.name} is not valid JSON: {cause}") from cause
+    if not isinstance(document, list | dict):
+        raise ExampleInvalid(f"the example file {path.name} holds no table", hint="give a list of records")
+    return _read(document)
 
 
 def _read_csv(text: str, *, delimiter: str) -> Table:
-    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as cause:
+        raise ExampleInvalid(f"the CSV file cannot be read: {cause}") from cause
     if not rows:
         return Table({})
     header, body = rows[0], [row for row in rows[1:] if row]
