@@ -10,10 +10,13 @@ import dataclasses
 import functools
 import hashlib
 import io
+import lzma
 import os
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +129,7 @@ class Bundle:
         Raises:
             BundleError: Something is at *path* already; it is never overwritten.
         """
-        if path.exists():
+        if os.path.lexists(path):
             raise BundleError(
                 f"{path} exists and is not overwritten", hint="choose another path or remove it"
             )
@@ -192,7 +195,7 @@ def is_bundle(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except _ZIP_FAULTS:
         return False
 
 
@@ -218,11 +221,28 @@ def _open_zip(path: Path, data: bytes) -> Bundle:
         archive = zipfile.ZipFile(io.BytesIO(data))
         _check_archive(archive, path)
         contents = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as cause:
+    except _ZIP_FAULTS as cause:
         raise ArtifactCorrupt(f"{path} is not a bundle: {cause}") from cause
     if MANIFEST not in contents:
         raise ArtifactCorrupt(f"{path} is not a bundle: it has no {MANIFEST}")
-    return Bundle.from_files(Manifest.from_bytes(contents[MANIFEST]), contents.__getitem__)
+    manifest = Manifest.from_bytes(contents[MANIFEST])
+    if unlisted := sorted(contents.keys() - manifest.files.keys() - {MANIFEST}):
+        raise ArtifactDigest(f"{path} holds {unlisted[0]!a}, which its manifest does not list")
+    return Bundle.from_files(manifest, contents.__getitem__)
+
+
+# What the standard library raises on damaged archives, depending on where the damage is.
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+)
 
 
 def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:

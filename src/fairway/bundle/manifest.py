@@ -15,11 +15,13 @@ Raising the format number
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from fairway.bundle.names import check_name
 from fairway.errors import ArtifactCorrupt, ArtifactPath, BundleTooNew
 
 FORMAT = 1
@@ -99,6 +101,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ArtifactCorrupt: The bytes are not a manifest.
             ArtifactPath: A file name could lead outside of the bundle.
             BundleTooNew: The format is newer than this release reads.
+            NameInvalid: The name is outside the grammar of names.
         """
         try:
             document = msgspec.json.decode(data)
@@ -118,6 +121,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             manifest = msgspec.convert(document, cls)
         except msgspec.ValidationError as cause:
             raise ArtifactCorrupt(f"manifest.json is not valid: {cause}") from cause
+        check_name("model", manifest.name)
         check_paths(manifest.files)
         return manifest
 
@@ -132,22 +136,33 @@ def check_paths(paths: Any) -> None:
         ArtifactPath: The first offending name.
     """
     seen: set[str] = set()
+    folders: set[str] = set()
     for path in paths:
+        if not _is_safe(path):
+            raise ArtifactPath(f"the file name {path!a} is not allowed in a bundle")
         folded = path.casefold()
         if folded in seen:
             raise ArtifactPath(f"the bundle names {path!a} twice")
         seen.add(folded)
-        if not _is_safe(path):
-            raise ArtifactPath(f"the file name {path!a} is not allowed in a bundle")
+        segments = folded.split("/")
+        folders.update("/".join(segments[:n]) for n in range(1, len(segments)))
+    if both := sorted(seen & folders):
+        raise ArtifactPath(f"{both[0]!a} is both a file and a folder of the bundle")
 
 
 def _is_safe(path: str) -> bool:
     segments = path.split("/")
-    if not path or len(path.encode()) > _MAX_PATH_BYTES or len(segments) > _MAX_PATH_SEGMENTS:
+    # Not printable are control characters and half surrogate pairs, too; only NFC is one name on every disk.
+    if not path.isprintable() or not unicodedata.is_normalized("NFC", path):
         return False
-    if not path.isprintable() or any(character in path for character in '\\:*?"<>|'):
+    if len(path.encode()) > _MAX_PATH_BYTES or len(segments) > _MAX_PATH_SEGMENTS:
+        return False
+    if any(character in path for character in '\\:*?"<>|'):
         return False
     return all(
-        segment not in {"", ".", ".."} and segment.split(".")[0].casefold() not in _WINDOWS_DEVICES
+        # Windows drops dots and spaces at the end, so "..", "a." and "a " would be other names there.
+        segment
+        and not segment.endswith((".", " "))
+        and segment.split(".")[0].rstrip().casefold() not in _WINDOWS_DEVICES
         for segment in segments
     )
