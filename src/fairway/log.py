@@ -36,6 +36,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 FLUSH_INTERVAL_S = 0.1
 FLUSH_BYTES = 64 * 1024
+CLOSE_PATIENCE_S = 1.0
 MAX_WAITING_BYTES = 8 * 2**20
 """Lines beyond this are dropped and counted: a reader that hangs must not fill the memory."""
 
@@ -80,7 +81,10 @@ class Log:
         return self._lost
 
     def event(self, name: str, *, level: str = "info", **fields: Any) -> None:
-        """Write one event at once, after the lines that wait.
+        """Keep one event for the next write, after the lines that wait.
+
+        Events are rare and somebody reads along, so the write follows at once; it happens in the background,
+        because a reader that hangs must not hold up whoever logs.
 
         Args:
             name: One of `EVENTS`.
@@ -90,7 +94,8 @@ class Log:
         """
         if LEVELS.index(level) >= self._least:
             self._keep(encode_line({"at": timestamp(), "level": level, "event": name, **fields}))
-            self.flush()
+            self._full.set()
+            self._wake_writer()
 
     def access(self, line: bytes | Mapping[str, Any]) -> None:
         """Keep one access line for the next write, which follows within `FLUSH_INTERVAL_S`.
@@ -109,20 +114,29 @@ class Log:
         elif self._waiting >= FLUSH_BYTES:
             self._full.set()
 
-    def flush(self) -> None:
-        """Write every line that waits. A stream that is closed or broken loses them; nothing is raised."""
-        with self._writing:
+    def flush(self, *, patience_s: float = -1) -> None:
+        """Write every line that waits. A stream that is closed or broken loses them; nothing is raised.
+
+        Args:
+            patience_s: How long to wait for a write that is under way; without limit by default.
+        """
+        if not self._writing.acquire(timeout=patience_s):
+            return
+        try:
             with self._buffering:
                 lines, self._lines, self._waiting = self._lines, [], 0
             if lines and not self._write(b"\n".join(lines) + b"\n"):
-                self._lost += len(lines)
+                with self._buffering:
+                    self._lost += len(lines)
+        finally:
+            self._writing.release()
 
     def close(self) -> None:
         """Write what waits and end the background thread. The stream stays open; it belongs to the caller."""
         self._closed = True
         self._due.set()
         self._full.set()
-        self.flush()
+        self.flush(patience_s=CLOSE_PATIENCE_S)
 
     def _keep(self, line: bytes) -> None:
         with self._buffering:
@@ -147,11 +161,12 @@ class Log:
     def _wake_writer(self) -> None:
         self._due.set()
         # A fork leaves the thread behind in the parent, so its being alive is asked, not remembered.
-        if self._writer is None or not self._writer.is_alive():
-            self._writer = threading.Thread(
-                target=_write_when_due, args=(self,), name="fairway-log", daemon=True
-            )
-            self._writer.start()
+        with self._buffering:
+            if self._writer is None or not self._writer.is_alive():
+                self._writer = threading.Thread(
+                    target=_write_when_due, args=(self,), name="fairway-log", daemon=True
+                )
+                self._writer.start()
 
 
 def _write_when_due(log: Log) -> None:
@@ -170,7 +185,7 @@ _open_logs: weakref.WeakSet[Log] = weakref.WeakSet()
 @atexit.register
 def _flush_all() -> None:
     for log in list(_open_logs):
-        log.flush()
+        log.flush(patience_s=CLOSE_PATIENCE_S)
 
 
 def encode_line(fields: Mapping[str, Any]) -> bytes:

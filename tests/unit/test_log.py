@@ -34,7 +34,9 @@ def wait_until(condition: Any, seconds: float = 5.0) -> None:
 def test_event_is_one_json_line_with_time_level_and_fields() -> None:
     """An event is written at once as one JSON object."""
     stream = io.BytesIO()
-    Log(stream).event("model.loaded", model="coffee", version=3)
+    log = Log(stream)
+    log.event("model.loaded", model="coffee", version=3)
+    log.flush()
     (line,) = lines_of(stream)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("at"))
     assert line == {"level": "info", "event": "model.loaded", "model": "coffee", "version": 3}
@@ -46,6 +48,7 @@ def test_events_below_the_level_are_not_written() -> None:
     log = Log(stream, level="warning")
     log.event("model.loaded")
     log.event("model.failed", level="error")
+    log.flush()
     assert [line["event"] for line in lines_of(stream)] == ["model.failed"]
 
 
@@ -68,8 +71,8 @@ def test_an_event_comes_after_the_access_lines_before_it() -> None:
     log = Log(stream)
     log.access({"n": 1})
     log.event("server.stopped")
-    assert [line["event"] for line in lines_of(stream)] == ["access", "server.stopped"]
     log.close()
+    assert [line["event"] for line in lines_of(stream)] == ["access", "server.stopped"]
 
 
 def test_access_lines_can_be_turned_off() -> None:
@@ -84,7 +87,9 @@ def test_access_lines_can_be_turned_off() -> None:
 def test_text_streams_are_served_too() -> None:
     """A text stream without a binary one beneath receives text."""
     stream = io.StringIO()
-    Log(stream).event("server.started", host="café")
+    log = Log(stream)
+    log.event("server.started", host="café")
+    log.flush()
     assert json.loads(stream.getvalue())["host"] == "café"
 
 
@@ -125,8 +130,8 @@ def test_a_broken_pipe_never_raises_and_is_counted() -> None:
         log = Log(stream)
         log.access({"n": 1})
         log.event("server.stopped")
-        assert log.lost == 2
         log.close()
+        assert log.lost == 2
 
 
 def test_a_closed_stream_never_raises() -> None:
@@ -135,6 +140,7 @@ def test_a_closed_stream_never_raises() -> None:
     log = Log(stream)
     stream.close()
     log.event("server.stopped")
+    log.flush()
     assert log.lost == 1
 
 

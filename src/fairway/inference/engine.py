@@ -60,9 +60,9 @@ class Engine:
         call.model = model.reference
         columns = await _read(target, model, protocol)  # body -> columns by the model's reader, or all faults
         read = perf_counter()
-        outputs = await model.answer(columns, probabilities="probabilities" in target.include)
+        outputs = await model.answer(columns, timing, probabilities="probabilities" in target.include)
         predicted = perf_counter()
-        timing.read, timing.predict = read - timing.started, predicted - read
+        timing.read, timing.predict = read - timing.started, predicted - read - timing.queue
         prediction = Prediction(
             target.id,
             model.name,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fairway.bundle.bundle import Bundle
@@ -12,22 +10,14 @@ from fairway.bundle.code import CodeSpace
 from fairway.bundle.lockfile import compare_environment
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
-from fairway.errors import (
-    FairwayError,
-    ModelFailed,
-    Overloaded,
-    PackedModelDiffers,
-    PredictionTimeout,
-)
+from fairway.errors import FairwayError, ModelFailed, PackedModelDiffers
 from fairway.flavors.base import Predictor, flavor_named
-from fairway.messages import Columns, Outputs
+from fairway.inference.lane import Lane
+from fairway.messages import Columns, Outputs, Timing
 from fairway.protocols.base import Dialect
 
 INLINE_S = 0.005
 """A call that should take longer than this leaves the event loop, so that others are not held up."""
-
-MAX_WAITING = 64
-_slow_calls = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fairway-predict")
 
 
 class LoadedModel:
@@ -50,10 +40,9 @@ class LoadedModel:
         self.signature: Signature = bundle.signature
         self.classes = tuple(map(str, self.signature.classes))
         self._predictor = predictor
-        self._timeout_s = timeout_s
+        self._lane = Lane(self.reference, timeout_s=timeout_s)
         self._readers: dict[str, Any] = {}
         self._call_s = self._row_s = 0.0
-        self._waiting = 0
 
     @property
     def reference(self) -> str:
@@ -89,7 +78,7 @@ class LoadedModel:
         except Exception as cause:  # whatever a foreign model raises
             raise ModelFailed(self.reference) from cause
 
-    async def answer(self, columns: Columns, *, probabilities: bool = False) -> Outputs:
+    async def answer(self, columns: Columns, timing: Timing, *, probabilities: bool = False) -> Outputs:
         """Predict without holding the event loop for long.
 
         Raises:
@@ -98,24 +87,10 @@ class LoadedModel:
         """
         if self._call_s + self._row_s * len(columns) < INLINE_S:
             return self.predict(columns, probabilities=probabilities)
-        if self._waiting >= MAX_WAITING:
-            raise Overloaded(
-                f"{self._waiting} calls wait for {self.reference} already", hint="try again in a second"
-            )
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            call = loop.run_in_executor(
-                _slow_calls, lambda: self.predict(columns, probabilities=probabilities)
-            )
-            return await asyncio.wait_for(call, self._timeout_s)
-        except TimeoutError:
-            raise PredictionTimeout(
-                f"{self.reference} did not answer within {self._timeout_s:g} s",
-                hint="send fewer rows per call",
-            ) from None
-        finally:
-            self._waiting -= 1
+        outputs: Outputs = await self._lane.run(
+            lambda: self.predict(columns, probabilities=probabilities), timing
+        )
+        return outputs
 
     def verify(self) -> None:
         """Replay the golden examples, and learn how long a call takes.
