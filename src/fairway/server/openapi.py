@@ -120,8 +120,14 @@ def _examples(signature: Signature) -> dict[str, Any]:
     return {
         "record": {"summary": "One record", "value": typical},
         "list": {"summary": "A list of records", "value": [typical]},
-        "features": {"summary": "Values in order", "value": {"features": list(typical.values())}},
+        "features": {"summary": "Values in order", "value": {"features": _in_order(typical)}},
     }
+
+
+def _in_order(row: Mapping[str, Any]) -> list[Any]:
+    values = list(row.values())
+    # A list among them would make the row look like a list of rows.
+    return [values] if any(isinstance(value, list) for value in values) else values
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
