@@ -75,11 +75,12 @@ def _line(cells: tuple[Any, ...]) -> str:
     return "| " + " | ".join(_escape(str(cell)) for cell in cells) + " |"
 
 
+# Names and tags are other people's text: nothing in them may become markup where the card is shown.
+_MARKUP = str.maketrans({c: f"&#{ord(c)};" for c in "<>&"} | {c: f"\\{c}" for c in "\\|`*_[]#~"})
+
+
 def _escape(text: str) -> str:
-    # Names and tags are other people's text: nothing in them may become markup where the card is shown.
-    for character in "\\|`*_<>[]&#":
-        text = text.replace(character, f"&#{ord(character)};" if character in "<>&" else f"\\{character}")
-    return " ".join(text.split())
+    return " ".join(text.translate(_MARKUP).split())
 
 
 def _paragraph(text: str) -> str:

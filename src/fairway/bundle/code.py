@@ -79,8 +79,13 @@ class CodeSpace:
         with _lock:
             shadowed = {name: sys.modules.pop(name) for name in list(sys.modules) if self._owns(name)}
             try:
-                for name in self._sources:
-                    sys.modules[name] = self._load(name)
+                for name, (path, _) in self._sources.items():
+                    try:
+                        sys.modules[name] = self._load(name)
+                    except ImportError as cause:
+                        raise missing_module(cause, needed_by=path) from cause
+                    except Exception as cause:
+                        raise ArtifactImport(f"{path} raised {type(cause).__name__}: {cause}") from cause
                 yield
             finally:
                 for name in self._sources:
@@ -91,29 +96,29 @@ class CodeSpace:
         return name.split(".", maxsplit=1)[0] in self._roots
 
     def _load(self, name: str) -> types.ModuleType:
-        if name in self._modules:
+        parent, _, child = name.rpartition(".")
+        package = self._load(parent) if parent else None
+        if name in self._modules:  # perhaps since its package was loaded, which may import it
             return self._modules[name]
         path, source = self._sources[name]
         module = types.ModuleType(name)
         module.__file__ = f"<{self._label}>/{path}"
         is_package = path.endswith("/__init__.py")
-        module.__package__ = name if is_package else name.rpartition(".")[0]
+        module.__package__ = name if is_package else parent
         if is_package:
             module.__path__ = []
         # Read by CPython's import statement before the default: keeps siblings visible after loading.
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": self._import}
-        parent, _, child = name.rpartition(".")
-        if parent:
-            setattr(self._load(parent), child, module)
-        self._modules[name] = module
+        # Dataclasses and enumerations look their module up while it runs.
+        self._modules[name] = sys.modules[name] = module
         try:
             exec(compile(source, module.__file__, "exec"), module.__dict__)  # noqa: S102 - the model's own code
-        except ImportError as cause:
-            del self._modules[name]
-            raise missing_module(cause, needed_by=path) from cause
         except BaseException:
             del self._modules[name]
+            sys.modules.pop(name, None)
             raise
+        if package is not None:
+            setattr(package, child, module)
         return module
 
     def _import(
@@ -145,6 +150,10 @@ def _module_name(path: str) -> str:
 
 def missing_module(cause: ImportError, *, needed_by: str) -> ArtifactImport:
     """Return the error that names the module that could not be imported and says what brings it in."""
+    if not isinstance(cause, ModuleNotFoundError):
+        return ArtifactImport(
+            f"{needed_by} cannot be imported here: {cause}", hint="is another version of it installed?"
+        )
     name = (cause.name or str(cause)).split(".")[0]
     return ArtifactImport(
         f"{needed_by} needs the module {name!r}, which cannot be imported here",

@@ -36,7 +36,7 @@ def _of_input(entry: Input, values: Sequence[Any]) -> dict[str, Any]:
         return profile | {"chars": _numeric([len(value) for value in present])}
     if entry.kind == "text_list":
         return profile | {"items": _numeric([len(value) for value in present])}
-    if entry.kind == "datetime":
+    if entry.kind == "datetime" and present:
         return profile | {"first": min(present).isoformat(), "last": max(present).isoformat()}
     return profile
 
