@@ -13,6 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: what a property costs is no part of it.
+settings.register_profile("fairway", deadline=None)
+settings.load_profile("fairway")
 
 ROOT = Path(__file__).resolve().parent.parent
 

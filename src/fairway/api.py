@@ -13,7 +13,8 @@ import json
 import platform
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,12 @@ if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway 
     from fairway.bundle.manifest import Manifest
     from fairway.bundle.signature import Signature
     from fairway.inference.loaded import LoadedModel
+    from fairway.messages import Reply
     from fairway.registry.records import Event, ModelSummary, Move, Version
     from fairway.registry.registry import Registry
 
 PRODUCTION = "production"
+_POLICY_OPTIONS = frozenset({"unseen_category", "out_of_range"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +188,13 @@ def push(
 
     folder = _settings(home).home
     if looks_like_bundle(model):
+        stated = sorted(name for name, value in {"example": example, **options}.items() if value)
+        stated = [name for name in stated if name not in _POLICY_OPTIONS]
+        if stated:
+            raise UsageError(
+                f"a bundle holds its own {stated[0]}; it cannot be stated again",
+                hint="push the model file instead, or the bundle alone",
+            )
         bundle = open_trusted(Path(model), folder)
         with _registry(folder) as registry:
             return registry.register(bundle, name=name, actor=_actor(), reason=reason)
@@ -323,7 +333,7 @@ def predict(
     request = predict_request(body, include=include)
     query = request.target.partition("?")[2]
     call = Call("POST", "/predict", query, lambda _: "", request.body or b"")
-    reply = asyncio.run(engine_of(model).answer(call, build_protocol(settings.limits)))
+    reply = _run(engine_of(model).answer(call, build_protocol(settings.limits)))
     return json.loads(reply.body)
 
 
@@ -437,6 +447,16 @@ def _registry(home: Path) -> Iterator[Registry]:
         yield registry
     finally:
         registry.close()
+
+
+def _run(answer: Coroutine[Any, Any, Reply]) -> Reply:
+    """Run a coroutine to its end, also where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(answer)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, answer).result()
 
 
 def _actor() -> str:

@@ -210,7 +210,7 @@ def check_flavor(
     from fairway.lifecycle.pack import Facts, Wishes, make_bundle
 
     type_names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(model).__mro__]
-    _expect(flavor.matches(type_names), f"{flavor.name} does not match {type_names[0]}")
+    _expect(any(map(flavor.matches, type_names)), f"{flavor.name} does not match {type_names[0]}")
     _expect(flavor_of(model) is flavor, f"{type_names[0]} is taken by {flavor_of(model).name}")
     bundle = make_bundle(
         model, name="checked", example=example, code=code, facts=Facts(), wishes=Wishes(target=target)

@@ -24,6 +24,7 @@ EXPECTED = [
     "predict",
     "pull",
     "push",
+    "remove_alias",
     "rollback",
     "serve",
     "show",

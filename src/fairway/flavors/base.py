@@ -65,8 +65,12 @@ class Flavor(Protocol):
     file: str
     tolerance: float
 
-    def matches(self, type_names: Sequence[str]) -> bool:
-        """Tell from the qualified names of a model's classes (its MRO) whether this flavor is for it."""
+    def matches(self, type_name: str) -> bool:
+        """Tell from the qualified name of a class, such as `sklearn.svm._classes.SVC`, whether it is ours.
+
+        Asked for every class that a model derives from, the most derived first: a booster that keeps
+        scikit-learn's manners is its own framework's before it is scikit-learn's.
+        """
 
     def reads(self, data: bytes) -> bool:
         """Tell from its content whether *data* is a model file of this flavor."""
@@ -142,9 +146,10 @@ def flavor_of(model: Any) -> Flavor:
         UnknownFlavor: None does.
     """
     type_names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(model).__mro__]
-    for flavor in find_flavors().values():
-        if flavor.matches(type_names):
-            return flavor
+    for type_name in type_names:
+        for flavor in find_flavors().values():
+            if flavor.matches(type_name):
+                return flavor
     raise UnknownFlavor(
         f"no flavor matches a model of the type {type_names[0]}",
         hint=f"flavors: {', '.join(sorted(find_flavors()))}",

@@ -57,9 +57,9 @@ class SklearnFlavor:
     file = "model/model.joblib"
     tolerance = 1e-9  # the linear algebra libraries of two machines differ in the last bits
 
-    def matches(self, type_names: Sequence[str]) -> bool:
-        """Match every class that derives from one of scikit-learn's."""
-        return any(name.startswith("sklearn.") for name in type_names)
+    def matches(self, type_name: str) -> bool:
+        """Match scikit-learn's own classes, and so every class that derives from one."""
+        return type_name.startswith("sklearn.")
 
     def reads(self, data: bytes) -> bool:
         """Match pickle and joblib files, compressed or not."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.names import Reference
-from fairway.errors import ModelNotFound, VersionNotFound
+from fairway.errors import ModelNotFound, UsageError, VersionNotFound
 from fairway.inference.pool import Entry
 
 if TYPE_CHECKING:  # a bundle is served without the registry's libraries
@@ -48,7 +48,14 @@ class BundleSource:
     """Implement `fairway.inference.pool.Source` for bundle files and folders."""
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self._bundles = {bundle.manifest.name: bundle for bundle in bundles}
+        self._bundles: dict[str, Bundle] = {}
+        for bundle in bundles:
+            if bundle.manifest.name in self._bundles:
+                raise UsageError(
+                    f"two bundles are called {bundle.manifest.name!r}",
+                    hint="serve each by a server of its own",
+                )
+            self._bundles[bundle.manifest.name] = bundle
 
     def models(self) -> list[str]:
         """Return the names of the bundles."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from fairway.bundle.validation import MAX_LISTED_FAULTS
-from fairway.errors import FairwayError, SignatureMismatch
+from fairway.errors import FairwayError, RegistryError, SignatureMismatch
 from fairway.messages import Reply
 
 MEDIA_TYPE = "application/problem+json"
@@ -24,7 +24,7 @@ def problem_document(error: FairwayError, request_id: str) -> dict[str, Any]:
         "type": f"/docs/errors/{error.code}",
         "title": error.title,
         "status": error.status,
-        "detail": error.detail[:_MAX_DETAIL],
+        "detail": _public_detail(error),
         "instance": f"/requests/{request_id}",
         "code": error.code,
         "request_id": request_id,
@@ -37,6 +37,13 @@ def problem_document(error: FairwayError, request_id: str) -> dict[str, Any]:
     if error.example is not None and len(msgspec.json.encode(error.example)) <= _MAX_EXAMPLE_BYTES:
         document["example"] = error.example
     return document
+
+
+def _public_detail(error: FairwayError) -> str:
+    # What a store says of itself may hold paths or addresses: that is for the log.
+    if isinstance(error, RegistryError) and error.status >= 500:
+        return error.title
+    return error.detail[:_MAX_DETAIL]
 
 
 def problem_reply(error: FairwayError, request_id: str) -> Reply:

@@ -35,11 +35,11 @@ from fairway.server.metrics import MEDIA_TYPE, Metrics
 from fairway.server.openapi import openapi_document
 from fairway.server.web.pages import build_pages, wants_html
 
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 _HOSTILE_PATH = re.compile(r"[\x00-\x1f\x7f%\\;]|(?:^|/)\.\.?(?:/|$)")
 _NO_ROUTE = "none"
-_SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class App:
@@ -72,13 +72,14 @@ class App:
         self._log = log
         self._version = version
         is_open = "*" in allowed_hosts or (host in _WILDCARDS and not allowed_hosts)
-        self._hosts = None if is_open else frozenset([*_LOOPBACK, host, *allowed_hosts])
+        self._hosts = None if is_open else frozenset(map(_host_name, [*_LOOPBACK, host, *allowed_hosts]))
         self._pages = build_pages(
             models=pool.served,
             find=pool.get,
             predict=predictions.answer,
             openapi=self._openapi,
             aliases=lambda name, version: [a for a, v in pool.aliases(name).items() if v == version],
+            max_body_bytes=predictions.max_body_bytes,
         )
         self._starlette = Starlette(
             routes=self._routes(),
@@ -118,11 +119,8 @@ class App:
     def _check(self, scope: Scope) -> None:
         if _HOSTILE_PATH.search(scope["path"]) or not scope["path"].isprintable():
             raise MalformedRequest("path_invalid", "the path holds something that no path here has")
-        if self._hosts is None:
-            return
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if name.lower() not in self._hosts:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        if self._hosts is not None and _host_name(_without_port(host.decode("latin-1"))) not in self._hosts:
             raise HostNotAllowed(
                 "the Host header names a host that this server does not answer for",
                 hint="allow it with server.allowed_hosts",
@@ -137,12 +135,15 @@ class App:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_SECURITY_HEADERS]
+                headers = message.get("headers", ())
+                message["headers"] = headers if _NOSNIFF in headers else [*headers, _NOSNIFF]
             await send(message)
 
         scope["fairway_request_id"] = new_id()
         try:
-            await app(scope, receive, noting_send)
+            # What `_on_failure` has answered and logged is raised again by Starlette: nobody else needs it.
+            with contextlib.suppress(Exception):
+                await app(scope, receive, noting_send)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", None) or _NO_ROUTE
@@ -243,6 +244,15 @@ class App:
 
     def _openapi(self) -> dict[str, Any]:
         return openapi_document(self._pool.served(), version=self._version)
+
+
+def _host_name(host: str) -> str:
+    """Return a host as a Host header names it: lower case, IPv6 in brackets."""
+    return f"[{host}]".lower() if ":" in host and not host.startswith("[") else host.lower()
+
+
+def _without_port(host: str) -> str:
+    return host if host.endswith("]") else host.rpartition(":")[0] or host
 
 
 def _details(model: LoadedModel) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Predictions:
         self._protocol = protocol
         self._metrics = metrics
         self._log = log
-        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes = max_body_bytes
         self._log_inputs = log_inputs
 
     async def answer(self, call: Call) -> Reply:
@@ -100,8 +100,8 @@ class Predictions:
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
         length = _header(scope, b"content-length")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            raise BodyTooLarge(self._max_body_bytes)
+        if length.isdigit() and int(length) > self.max_body_bytes:
+            raise BodyTooLarge(self.max_body_bytes)
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -110,8 +110,8 @@ class Predictions:
                 return None
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size > self._max_body_bytes:
-                raise BodyTooLarge(self._max_body_bytes)
+            if size > self.max_body_bytes:
+                raise BodyTooLarge(self.max_body_bytes)
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -20,7 +20,7 @@ from fairway.server.app import App
 from fairway.server.wire import foreign_lines, wire_protocol
 
 _BACKLOG = 2048
-_DRAIN_S = 10
+_DRAIN_S = 30  # what Kubernetes and SageMaker give a process to end by default
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def run(app: App, bound: socket.socket, *, log: Log, models: Sequence[str]) -> None:
-    """Serve until SIGINT or SIGTERM; calls in flight are answered first.
+    """Serve until SIGINT or SIGTERM; calls in flight are answered first, for up to 30 seconds.
 
     Raises:
         PortInUse: Another process has begun to listen since the address was bound.

@@ -108,7 +108,7 @@ class Metrics:
     def count_error(self, reference: str, code: str) -> None:
         """Count an error of a predict call; *reference* is that of a loaded version, or empty."""
         model, _, version = reference.partition(":")
-        key = (model, version, code)
+        key = (model, version or "0", code)
         self._errors[key] = self._errors.get(key, 0) + 1
 
     def render(self) -> bytes:
