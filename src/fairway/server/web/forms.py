@@ -25,6 +25,7 @@ _EMPTY_LEVEL = '""'  # an empty text is no choice in a form, so a level that is 
 _SPARE_FIELDS = 64
 _MAX_NUMBER_CHARS = 400  # the longest float64 in plain digits has fewer
 _MANY_ROWS = 8
+_FEW_LEVELS = 12  # a short list is nearly always all there is; a long one is what was seen so far
 _CHARS_PER_LINE = 60
 
 # Python reads more than this (underscores, other scripts' digits, "nan"); a form reads plain numbers.
@@ -72,6 +73,7 @@ class Field:
         value: Text of an `input` or `textarea`.
         checked: State of a `checkbox`.
         options: Choices of `select` and `choices`.
+        open: Whether a value beside the choices may be entered.
         rows: Height of a `textarea`.
         hint: What to enter, or the empty string.
         optional: Whether it may stay empty.
@@ -87,6 +89,7 @@ class Field:
     value: str = ""
     checked: bool = False
     options: tuple[Option, ...] = ()
+    open: bool = False
     rows: int = 1
     hint: str = ""
     optional: bool = False
@@ -159,7 +162,10 @@ def fields_of(
     """Return the fields of a signature, filled with *texts* and marked with the *messages* by input name."""
     found = messages or {}
     return [
-        _field(entry, place, texts.get(_unix(field_name(entry, place)), ()), found.get(entry.name, ()))
+        dataclasses.replace(
+            _field(entry, place, texts.get(_unix(field_name(entry, place)), ()), found.get(entry.name, ())),
+            open=len(entry.levels) > _FEW_LEVELS and signature.unseen_category != "reject",
+        )
         for place, entry in enumerate(signature.inputs)
     ]
 
@@ -188,6 +194,10 @@ def _unix(text: str) -> str:
 def _value(entry: Input, texts: Sequence[str]) -> Any:
     if entry.kind == "category_list":
         return [_level(entry, text) for text in texts if text] or (None if entry.nullable else [])
+    if entry.kind == "category":
+        # The select box comes first; what was entered beside it is meant instead.
+        text = next((text for text in reversed(texts) if text.strip()), "")
+        return _level(entry, text) if text else None
     if len(texts) > 1 and entry.kind != "boolean":
         return list(texts)  # no form of ours sends this; the reader says what it is
     text = texts[-1]
@@ -200,7 +210,7 @@ def _value(entry: Input, texts: Sequence[str]) -> Any:
         return parse_number(text)
     if entry.kind == "boolean":
         return {"true": True, "false": False}.get(text, text)
-    return _level(entry, text) if entry.kind == "category" else text
+    return text
 
 
 def _level(entry: Input, text: str) -> Any:
@@ -243,6 +253,9 @@ def _texts(entry: Input, value: Any) -> list[str]:
 
 def _field(entry: Input, place: int, texts: Sequence[str], messages: Sequence[Message]) -> Field:
     text = texts[-1] if texts else ""
+    if entry.kind == "category":
+        texts = [text for text in texts if text.strip()][-1:]
+        text = texts[0] if texts else ""
     common = Field(
         id=f"field-{place}",
         name=field_name(entry, place),

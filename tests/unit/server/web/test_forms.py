@@ -147,6 +147,33 @@ def test_categories_keep_their_type() -> None:
     assert value_from(Input("x", "category", levels=("two\r\nlines",)), "two\r\nlines") == "two\r\nlines"
 
 
+def test_another_value_is_meant_instead_of_the_choice() -> None:
+    """The text box beside a select box wins when it is filled, and adds to a list of boxes."""
+    entry = Input("x", "category", levels=("a", "b"), typical="a")
+    assert value_from(entry, "a", "Mars") == "Mars"
+    assert value_from(entry, "a", "") == "a"
+    assert value_from(entry, "", " ") is None
+    assert value_from(Input("x", "category_list", levels=("a",)), "", "a", "Mars") == ["a", "Mars"]
+    (field,) = fields_of(signature_of(entry), {"x": ["a", "Mars"]})
+    assert [o.value for o in field.options if o.chosen] == ["Mars"]
+
+
+def test_another_value_is_offered_beside_long_lists_only() -> None:
+    """A short list is all there is, and a form does not invite to what policy would refuse."""
+    many, few = (
+        Input("x", "category", levels=tuple("abcdefghijklm")),
+        Input("x", "category", levels=("a", "b")),
+    )
+    closed = Signature((many,), (Output("y", "score", "number"),), unseen_category="reject")
+    assert [
+        fields_of(signature, {})[0].open for signature in (signature_of(many), signature_of(few), closed)
+    ] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_chosen_categories_are_a_list() -> None:
     """Nothing chosen is an empty list, or a missing value where there may be one."""
     entry = Input("x", "category_list", levels=("a", "b"))
