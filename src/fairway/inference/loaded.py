@@ -75,7 +75,7 @@ class LoadedModel:
             return self._predictor.predict(columns, probabilities=probabilities)
         except FairwayError:
             raise
-        except Exception as cause:  # whatever a foreign model raises
+        except (Exception, SystemExit) as cause:  # whatever a foreign model raises; it ends no server
             raise ModelFailed(self.reference) from cause
 
     async def answer(self, columns: Columns, timing: Timing, *, probabilities: bool = False) -> Outputs:
