@@ -1,4 +1,4 @@
-"""One registry with a few small models, one server for all of them, and eyes on the server's log and metrics."""
+"""One registry with a few small models, one server for all of them, and eyes on its log and metrics."""
 
 from __future__ import annotations
 
@@ -139,7 +139,12 @@ def fill(home: Path) -> None:
     reader = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, ["easy", "hard"] * 20)
     fw.push(reader, name="recipes", example=texts, home=home)
     mixed = own_module("mixed").Mixed().fit(None)
-    facts = {"code": [MODELS / "mixed.py"], "feed": "records", "example": MIXED_ROWS, "kinds": {"since": "datetime"}}
+    facts = {
+        "code": [MODELS / "mixed.py"],
+        "feed": "records",
+        "example": MIXED_ROWS,
+        "kinds": {"since": "datetime"},
+    }
     fw.push(mixed, name="mixed", home=home, **facts)
     fw.push(mixed, name="strict", home=home, unseen_category="reject", out_of_range="reject", **facts)
     moody = own_module("moody").Moody().fit(None)
@@ -179,7 +184,9 @@ def snapshot(home: Path) -> dict[str, Any]:
     database = home / "registry.db"
     if database.is_file():
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]
+            tables = [
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            ]
             found = {table: connection.execute(f'SELECT * FROM "{table}"').fetchall() for table in tables}  # noqa: S608
         connection.close()
     for path in sorted((home / "artifacts").rglob("*")):

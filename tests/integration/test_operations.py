@@ -1,4 +1,4 @@
-"""What operators live by: aliases that move under a running server, failures that stay outside, health, logs, metrics."""
+"""What operators live by: aliases that move under a running server, failures kept outside, health, logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ FEATURES = {"features": list(IRIS_ROW.values())}
 
 @pytest.fixture(scope="session")
 def roastery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a home folder with coffee:1, which answers 1, and coffee:2, which answers 2, and a bundle file of it."""
+    """Give a home folder with coffee:1, which answers 1, and coffee:2, which answers 2 and is a file, too."""
     dummy = pytest.importorskip("sklearn.dummy")
     home = tmp_path_factory.mktemp("roastery") / "home"
     rows = iris_table()
@@ -61,8 +61,20 @@ def seconds_until(condition: Callable[[], bool]) -> float:
     return time.perf_counter() - started
 
 
+class Seen:
+    """The answers of a server, one after the other."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
+        self.answers: list[tuple[str, float]] = []
+
+    def ends_with(self, expected: tuple[str, float]) -> bool:
+        self.answers.append(answer_of(self._server))
+        return self.answers[-1] == expected
+
+
 def test_an_alias_that_moves_moves_what_a_running_server_answers(home: Path) -> None:
-    """Promote, promote, roll back: within a second each, without a wrong answer between, and the history tells it."""
+    """Promote, promote, roll back: within a second each, nothing wrong between, and the history tells it."""
     with running_server("coffee", home=home) as server:
         assert answer_of(server) == ("coffee:2", 2.0)
         took = []
@@ -72,15 +84,17 @@ def test_an_alias_that_moves_moves_what_a_running_server_answers(home: Path) -> 
             (lambda: fw.rollback("coffee", reason="bitter", home=home), ("coffee:1", 1.0)),
         ):
             move()
-            seen = set()
-            took.append(seconds_until(lambda expected=expected, seen=seen: seen.add(a := answer_of(server)) or a == expected))
-            assert seen <= {("coffee:1", 1.0), ("coffee:2", 2.0)}
+            seen = Seen(server)
+            took.append(seconds_until(partial(seen.ends_with, expected)))
+            assert set(seen.answers) <= {("coffee:1", 1.0), ("coffee:2", 2.0)}
         assert max(took) < 1.0
         swaps = [event for event in events_of(server) if event["event"] == "model.swapped"]
         assert [(event["before"], event["now"]) for event in swaps if event["reference"] == "coffee"] == [
             (2, 1), (1, 2), (2, 1),
         ]  # fmt: skip
-    told = [(event.kind, event.to_version, event.reason) for event in fw.show("coffee", home=home).history[2:]]
+    told = [
+        (event.kind, event.to_version, event.reason) for event in fw.show("coffee", home=home).history[2:]
+    ]
     assert told == [("alias", 1, "tasted"), ("alias", 2, ""), ("rollback", 1, "bitter")]
 
 
@@ -124,7 +138,7 @@ def test_several_models_answer_each_under_its_name(server: RunningServer) -> Non
     assert server.ask("/models/recipes@nothing").status == 404
 
 
-# -- what fails stays outside ---------------------------------------------------------------------------------
+# -- what fails stays outside --------------------------------------------------------------------------------
 
 
 def flip_a_bit(home: Path, reference: str) -> None:
@@ -213,7 +227,7 @@ def test_a_bundle_from_elsewhere_is_not_loaded(home: Path, tmp_path: Path) -> No
     assert snapshot(home) == before
 
 
-# -- probes, metrics, the document ----------------------------------------------------------------------------
+# -- probes, metrics, the document ---------------------------------------------------------------------------
 
 
 def test_probes_answer_without_a_key(server: RunningServer) -> None:
@@ -240,7 +254,10 @@ def test_prometheus_finds_nothing_to_object_to(server: RunningServer, promtool: 
 
 def test_metrics_count_calls_rows_and_errors(server: RunningServer) -> None:
     """Per model and version."""
-    rows, calls = counts(server, "fairway_rows_total"), counts(server, "fairway_predict_duration_seconds_count")
+    rows, calls = (
+        counts(server, "fairway_rows_total"),
+        counts(server, "fairway_predict_duration_seconds_count"),
+    )
     server.ask("/predict", [IRIS_ROW] * 3)
     key = '{model="iris",version="1"}'
     assert counts(server, "fairway_rows_total")[key] == rows.get(key, 0) + 3
@@ -271,7 +288,7 @@ def test_every_example_of_the_document_is_accepted(server: RunningServer) -> Non
 
 
 def test_the_document_is_openapi(server: RunningServer) -> None:
-    """Version 3.1; ids are unique, references resolve, path parameters are declared, examples fit no other kind."""
+    """Version 3.1; ids are unique, references resolve, parameters of paths are declared."""
     document = server.ask("/openapi.json").json()
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["title"]
@@ -305,7 +322,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-# -- the log --------------------------------------------------------------------------------------------------
+# -- the log -------------------------------------------------------------------------------------------------
 
 
 def test_an_access_line_says_who_answered_and_where_the_time_went(server: RunningServer) -> None:
@@ -323,7 +340,12 @@ def test_an_access_line_says_who_answered_and_where_the_time_went(server: Runnin
     assert "inputs" not in line
     assert not any(value in watch.text() for value in ("31415", "Oslo", "2019", "loud"))
     timing = reply.headers["server-timing"]
-    assert [part.partition(";")[0].strip() for part in timing.split(",")] == ["read", "queue", "predict", "encode"]
+    assert [part.partition(";")[0].strip() for part in timing.split(",")] == [
+        "read",
+        "queue",
+        "predict",
+        "encode",
+    ]
 
 
 def test_inputs_are_logged_when_asked(home: Path) -> None:
@@ -334,19 +356,18 @@ def test_inputs_are_logged_when_asked(home: Path) -> None:
         assert watch.access_lines(1)[0]["inputs"] == [IRIS_ROW]
 
 
-# -- start and end --------------------------------------------------------------------------------------------
+# -- start and end -------------------------------------------------------------------------------------------
 
 
 def test_sigterm_answers_what_is_in_flight_and_ends_with_zero(zoo: Path) -> None:
     """A container that is stopped loses no call; a connection that idles does not hold it up."""
-    with running_server("moody", home=zoo) as server, ThreadPoolExecutor(1) as pool:
+    with running_server("moody", home=zoo) as server:
         idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         idle.request("GET", "/livez")
         idle.getresponse().read()
         slow = socket.create_connection(("127.0.0.1", server.port), timeout=10)
         body = b'{"x":99}'
         slow.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 8\r\n\r\n" + body[:4])
-        pool.submit(lambda: None).result()
         server.process.send_signal(signal.SIGTERM)
         slow.sendall(body[4:])
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")

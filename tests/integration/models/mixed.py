@@ -10,12 +10,12 @@ from sklearn.base import BaseEstimator
 class Mixed(BaseEstimator):
     """Adds up what it can make of a record."""
 
-    def fit(self, X: Any, y: Any = None) -> Mixed:
+    def fit(self, _rows: Any, _labels: Any = None) -> Mixed:
         self.fitted_ = True
         return self
 
-    def predict(self, X: list[dict[str, Any]]) -> list[float]:
+    def predict(self, rows: list[dict[str, Any]]) -> list[float]:
         return [
             float(row["age"] + row["member"] + row["since"].year + len(row["tags"]) + (row["income"] or 0.0))
-            for row in X
+            for row in rows
         ]

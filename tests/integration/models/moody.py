@@ -1,4 +1,4 @@
-"""A model that does what the value of its input says: raise, answer NaN, answer too few rows, take its time."""
+"""A model that does what the value of its input says: raise, answer NaN or too few rows, take its time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RAISES, NOT_A_NUMBER, TOO_FEW, INFINITE, SLOW = 13.0, 7.0, 21.0, 8.0, 99.0
 class Moody(RegressorMixin, BaseEstimator):
     """Doubles its input, but for some values."""
 
-    def fit(self, X: Any, y: Any = None) -> Moody:
+    def fit(self, _rows: Any, _labels: Any = None) -> Moody:
         self.n_features_in_ = 1
         return self
 
-    def predict(self, X: Any) -> Any:
-        column = np.asarray(X, dtype=float)[:, 0]
+    def predict(self, rows: Any) -> Any:
+        column = np.asarray(rows, dtype=float)[:, 0]
         if (column == RAISES).any():
             raise RuntimeError("/srv/models/secret-path is not for callers")
         if (column == SLOW).any():
