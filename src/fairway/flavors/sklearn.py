@@ -114,11 +114,7 @@ class SklearnFlavor:
                 f"the model file cannot be read as a pickle ({type(cause).__name__})",
                 hint="was it cut off while copying? save it again with joblib.dump(model, path)",
             ) from cause
-        if not callable(getattr(model, "predict", None)):
-            raise ArtifactCorrupt(
-                f"the file holds a {type(model).__name__}, which has no predict method",
-                hint="save the fitted estimator or pipeline itself",
-            )
+        _check_predicts(model)
         return model
 
     def learn(
@@ -127,6 +123,7 @@ class SklearnFlavor:
         """Try the ways of feeding in order of likelihood; keep the first that gives one answer per row."""
         if feed is not None and feed not in FEEDS:
             raise UsageError(f"{feed!r} is no way to feed a model", hint=f"use one of: {', '.join(FEEDS)}")
+        _check_predicts(model)
         columns = Columns(signature.names, [list(row) for row in table.rows()][:_PROBE_ROWS])
         columns = Validator(signature).check(columns.rows, pointer=str) if columns.rows else columns
         attempts = [feed] if feed else _likely_feeds(model, table, signature)
@@ -159,6 +156,14 @@ class SklearnFlavor:
         # It was fitted with names and is fed a matrix in the same order: proven equal, and much faster.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
         return _SklearnPredictor(model, signature, _feeder(options, signature))
+
+
+def _check_predicts(model: Any) -> None:
+    if not callable(getattr(model, "predict", None)):
+        raise ArtifactCorrupt(
+            f"the model is a {type(model).__name__}, which has no predict method",
+            hint="give the fitted estimator or pipeline itself",
+        )
 
 
 FLAVOR = SklearnFlavor()
@@ -369,7 +374,7 @@ def _feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns]
     if _is_one_vector(signature):
         return lambda columns: np.array(columns.column(0), dtype=np.float64)
     if options["dtype"] == "object":
-        nans = [name not in options["nones"] for name in signature.names]
+        nans = [name not in options.get("nones", ()) for name in signature.names]
         return lambda columns: _object_matrix(columns, nans)
     if options["dtype"] == "float32":
         return lambda columns: columns.matrix().astype(np.float32)
@@ -404,7 +409,7 @@ class _FrameFeed:
                 entry.kind,
                 options["dtypes"].get(entry.name, ""),
                 options["categories"].get(entry.name),
-                nones=entry.name in options["nones"],
+                nones=entry.name in options.get("nones", ()),
             )
             for entry in signature.inputs
         ]
