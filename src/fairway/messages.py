@@ -110,7 +110,7 @@ class Columns:
         """Return the rows as a float64 matrix (rows x inputs); a missing value is NaN."""
         import numpy as np
 
-        return np.array(self.rows, dtype=np.float64).reshape(len(self.rows), -1)
+        return np.array(self.rows, dtype=np.float64).reshape(len(self.rows), len(self.names))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the rows as one dict per row."""

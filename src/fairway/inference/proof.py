@@ -13,7 +13,6 @@ from fairway.bundle.bundle import Bundle, open_bundle
 from fairway.errors import BundleError, FairwayError, ModelFailed, PackedModelDiffers
 from fairway.inference.loaded import load_model
 
-_TIMEOUT_S = 600
 _RAISED_HINT = (
     "a model must not need files of the folder that it was trained in, nor what that script had set up"
 )
@@ -23,7 +22,7 @@ _PROGRAM = (
 _VERDICT = b"fairway-verdict "
 
 
-def prove(*bundles: Bundle) -> None:
+def prove(*bundles: Bundle, timeout_s: float = 600.0) -> None:
     """Load *bundles* in a new process and replay their golden examples there.
 
     The process starts in an empty folder, without the working directory on its path, so a module that only
@@ -42,11 +41,11 @@ def prove(*bundles: Bundle) -> None:
                 [sys.executable, "-P", "-c", _PROGRAM, source, *paths],
                 cwd=empty,
                 capture_output=True,
-                timeout=_TIMEOUT_S,
+                timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise PackedModelDiffers(f"the packed model did not answer within {_TIMEOUT_S} s") from None
+            raise PackedModelDiffers(f"the packed model did not answer within {timeout_s:g} s") from None
     _judge(done.returncode, done.stdout, done.stderr)
 
 

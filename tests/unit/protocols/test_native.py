@@ -333,6 +333,27 @@ def test_limits_are_kept() -> None:
     assert refused(DATA, b'{"data":[[1],[2],[3],[4]]}').faults[0].pointer == "/data"
 
 
+def test_what_types_cannot_say_is_left_to_the_reference() -> None:
+    """Dates that do not exist, and values that a policy rejects, get their faults in every form."""
+    dated = Signature(
+        (Input("d", "datetime", typical="2026-01-01"), Input("a", "number", typical=1.0)), SCORE
+    )
+    assert refused(dated, {"d": "2026-02-30", "a": 1}).faults[0].code == "value_format"
+    assert refused(dated, [["2026-02-30", 1]]).faults[0].pointer == "/0/0"
+    ranged = Signature(
+        (Input("a", "number", minimum=0, maximum=1, typical=1.0),), SCORE, out_of_range="reject"
+    )
+    assert refused(ranged, {"a": 2}).faults[0].code == "out_of_range"
+    assert refused(ranged, {"a": 2}).example == {"a": 1.0}
+
+
+def test_a_row_with_very_many_faults_is_answered_by_a_typical_one() -> None:
+    """Which of its values were right is not looked at."""
+    wide = Signature(tuple(Input(f"x{n}", "number", typical=1.0) for n in range(30)), SCORE)
+    error = refused(wide, {f"x{n}": "wrong" if n else 7 for n in range(30)})
+    assert error.example == wide.typical_row()
+
+
 # -- encoding --
 
 

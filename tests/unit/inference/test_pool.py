@@ -1,0 +1,483 @@
+"""What a server has in memory: swaps between two requests, and never a version that failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairway.bundle.bundle import Bundle
+from fairway.bundle.names import Reference
+from fairway.errors import (
+    AliasNotFound,
+    ArtifactDigest,
+    FairwayError,
+    InternalError,
+    ModelNotFound,
+    ModelNotReady,
+    NameInvalid,
+    StoreUnavailable,
+    UsageError,
+    VersionNotFound,
+)
+from fairway.inference import pool as pool_module
+from fairway.inference.loaded import LoadedModel, load_model
+from fairway.inference.pool import MAX_EXTRA, Entry, Pool
+from fairway.inference.sources import BundleSource, RegistrySource
+from fairway.messages import Call, Target
+from fairway.registry.registry import Registry, open_registry
+
+Make = Callable[..., Any]
+
+
+class Shelf:
+    """A source in memory: models, their versions and aliases, all of which a test may change."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.versions: dict[str, int] = {"coffee": 1}
+        self.moved: dict[str, int] = {}
+        self.broken: set[int] = set()
+        self.is_down = False
+        self.changes = 0
+        self._bundle = bundle
+
+    def change(self, **versions: int) -> None:
+        """Move references; `coffee_production` stands for `coffee@production`."""
+        for name, version in versions.items():
+            model, _, alias = name.partition("_")
+            if alias:
+                self.moved[f"{model}@{alias}"] = version
+            else:
+                self.versions[model] = version
+        self.changes += 1
+
+    def models(self) -> list[str]:
+        return list(self.versions)
+
+    def references(self, model: str) -> list[Reference]:
+        aliases = [text.partition("@")[2] for text in self.moved if text.startswith(f"{model}@")]
+        return [Reference(model), *(Reference(model, alias=alias) for alias in aliases)]
+
+    def resolve(self, reference: Reference) -> Entry:
+        if self.is_down:
+            raise StoreUnavailable("the shelf is away")
+        if reference.model not in self.versions:
+            raise ModelNotFound(reference.model)
+        version = reference.version
+        if reference.alias is not None:
+            version = self.moved.get(str(reference))
+            if version is None:
+                raise AliasNotFound(reference.model, reference.alias)
+        if version is None:
+            version = self.moved.get(f"{reference.model}@production", self.versions[reference.model])
+        if not 0 < version <= 99:
+            raise VersionNotFound(reference.model, version)
+        return Entry(reference.model, version, f"digest-{version}")
+
+    def open(self, entry: Entry) -> Bundle:
+        if entry.version in self.broken:
+            raise ArtifactDigest("model.bin differs from what was packed")
+        return self._bundle
+
+    def token(self) -> object:
+        if self.is_down:
+            raise StoreUnavailable("the shelf is away")
+        return self.changes
+
+
+class Loader:
+    """Loads a scripted model, and counts."""
+
+    def __init__(self, scripted: Make) -> None:
+        self.loaded: list[int] = []
+        self.fail: BaseException | None = None
+        self._scripted = scripted
+
+    def __call__(self, entry: Entry, _: Bundle) -> LoadedModel:
+        if self.fail is not None:
+            raise self.fail
+        self.loaded.append(entry.version)
+        model: LoadedModel = self._scripted(lambda columns: [float(entry.version)] * len(columns))
+        model.name, model.version = entry.model, entry.version
+        return model
+
+
+class World:
+    """A pool with a source, a loader and a log."""
+
+    def __init__(self, scripted: Make, *names: str) -> None:
+        self.shelf = Shelf(Bundle(None, lambda _: b""))  # type: ignore[arg-type]  # never opened
+        self.load = Loader(scripted)
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.pool = Pool(self.shelf, self.load, names=names, notify=self.notify)
+
+    def notify(self, event: str, **fields: Any) -> None:
+        self.events.append((event, fields))
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        """Return the fields of every event of one name."""
+        return [fields for name, fields in self.events if name == event]
+
+    async def choose(self, reference: str = "") -> str:
+        """Return the reference of the version that answers a call."""
+        call = Call("POST", "/predict", "", lambda _: "", b"")
+        return (await self.pool.choose(Target(call, reference))).reference
+
+    def ask(self, reference: str = "") -> str:
+        """Choose in a loop of its own."""
+        return asyncio.run(self.choose(reference))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait, with a deadline."""
+        end = asyncio.get_running_loop().time() + 10
+        while not condition():
+            assert asyncio.get_running_loop().time() < end, "it did not happen in time"
+            await asyncio.sleep(0.002)
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> Any:
+        """Follow the source for the time of a block."""
+        task = asyncio.create_task(self.pool.watch(0.002))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+def world(scripted: Make) -> Make:
+    """Give a function that makes a loaded world."""
+
+    def make(*names: str, load: bool = True, **versions: int) -> World:
+        made = World(scripted, *names)
+        made.shelf.change(**versions)
+        if load:
+            made.pool.load_all()
+        return made
+
+    return make
+
+
+# -- what is served --
+
+
+def test_every_model_of_the_source_is_served_by_default(world: Make) -> None:
+    """By its name and by each alias; the first is the default."""
+    here = world(coffee=2, tea=1, coffee_production=1, coffee_challenger=2)
+    assert here.ask() == "coffee:1"
+    assert here.ask("coffee") == "coffee:1"
+    assert here.ask("coffee@challenger") == "coffee:2"
+    assert here.ask("tea") == "tea:1"
+    assert here.pool.served_models() == ["coffee", "tea"]
+    assert [model.reference for model in here.pool.served()] == ["coffee:1", "tea:1"]
+    assert here.pool.aliases("coffee") == {"production": 1, "challenger": 2}
+    assert sorted(here.load.loaded) == [1, 1, 2]
+
+
+def test_named_models_alone_are_served(world: Make) -> None:
+    """Whoever asks for another is told what is served here."""
+    here = world("tea", coffee=2, tea=1)
+    assert here.ask() == "tea:1"
+    with pytest.raises(ModelNotFound, match="there is no model 'coffee'") as caught:
+        here.ask("coffee")
+    assert caught.value.hint == "served here: tea"
+    with pytest.raises(ModelNotFound):
+        here.ask("coffee:1")
+
+
+@pytest.mark.parametrize("name", ["coffee:1", "coffee@challenger"])
+def test_a_model_served_by_one_version_answers_to_its_bare_name(world: Make, name: str) -> None:
+    """There is only this one that could be meant."""
+    here = world(name, coffee=2, coffee_challenger=1)
+    assert here.ask() == here.ask("coffee") == here.ask(name) == "coffee:1"
+
+
+def test_a_name_outside_the_grammar_is_refused(world: Make) -> None:
+    """Before anything looks it up."""
+    with pytest.raises(NameInvalid):
+        world("../coffee", load=False)
+    with pytest.raises(NameInvalid):
+        world().ask("../coffee")
+
+
+def test_what_was_not_loaded_is_not_ready(world: Make) -> None:
+    """An empty source, or one that was not asked yet."""
+    here = world(load=False)
+    assert not here.pool.is_ready()
+    with pytest.raises(ModelNotReady, match="no model is ready to answer"):
+        here.ask()
+    here.shelf.versions.clear()
+    here.pool.load_all()
+    assert not here.pool.is_ready()
+    assert here.pool.status() == {}
+
+
+def test_what_cannot_be_loaded_at_the_start_stops_it(world: Make) -> None:
+    """The first error is raised to whoever starts the server, and not logged besides."""
+    here = world(load=False)
+    here.shelf.broken = {1}
+    with pytest.raises(ArtifactDigest):
+        here.pool.load_all()
+    assert here.named("model.failed") == []
+    with pytest.raises(ModelNotFound):
+        world("milk")
+    here = world(load=False)
+    here.load.fail = ZeroDivisionError("a fault of ours")
+    with pytest.raises(InternalError) as caught:
+        here.pool.load_all()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+# -- moves --
+
+
+def test_a_moved_alias_is_served_soon(world: Make) -> None:
+    """The new version is loaded first; the old one goes; the log tells."""
+    here = world(coffee=2, coffee_production=1)
+
+    async def run() -> None:
+        async with here.watching():
+            here.shelf.change(coffee_production=2)
+            await here.until(lambda: here.named("model.swapped") != [])
+            assert await here.choose() == "coffee:2"
+            assert await here.choose("coffee@production") == "coffee:2"
+            here.shelf.change(coffee_production=1)
+            await here.until(lambda: here.pool.served()[0].version == 1)
+
+    asyncio.run(run())
+    assert {"reference": "coffee", "before": 1, "now": 2} in here.named("model.swapped")
+    assert here.load.loaded == [1, 2, 1]
+    assert len(here.pool._loaded) == 1
+
+
+def test_a_version_that_fails_never_serves(world: Make) -> None:
+    """The one before goes on; health says so; when it is whole again it is taken."""
+    here = world(coffee=1)
+
+    async def run() -> None:
+        async with here.watching():
+            here.shelf.broken = {2}
+            here.shelf.change(coffee=2)
+            await here.until(lambda: here.named("model.failed") != [])
+            assert await here.choose("coffee") == "coffee:1"
+            assert here.pool.is_ready()
+            assert here.pool.status() == {
+                "coffee": {
+                    "status": "degraded",
+                    "version": 1,
+                    "code": "artifact_digest",
+                    "reason": "The file is not the one that was packed",
+                }
+            }
+            here.shelf.broken = set()
+            here.shelf.change()
+            await here.until(lambda: here.pool.served()[0].version == 2)
+
+    asyncio.run(run())
+    assert here.pool.status() == {"coffee": {"status": "ready", "version": 2}}
+    (failure,) = here.named("model.failed")
+    assert (failure["reference"], failure["code"]) == ("coffee", "artifact_digest")
+
+
+def test_a_failure_is_tried_again_by_itself(world: Make) -> None:
+    """A busy database or a disk may be well a moment later, without anybody moving anything."""
+    here = world(coffee=1)
+
+    async def run() -> None:
+        async with here.watching():
+            here.shelf.broken = {2}
+            here.shelf.change(coffee=2)
+            await here.until(lambda: here.named("model.failed") != [])
+            here.shelf.broken = set()
+            await here.until(lambda: here.pool._retry_at > 0)
+            here.pool._retry_at = 0.0
+            await here.until(lambda: here.pool.served()[0].version == 2)
+
+    asyncio.run(run())
+
+
+def test_a_new_alias_that_fails_is_seen_in_the_status(world: Make) -> None:
+    """Nothing required is missing, and still something is wrong."""
+    here = world(coffee=1)
+
+    async def run() -> None:
+        async with here.watching():
+            here.shelf.broken = {2}
+            here.shelf.change(coffee_challenger=2)
+            await here.until(lambda: here.named("model.failed") != [])
+
+    asyncio.run(run())
+    assert here.pool.is_ready()
+    assert here.pool.status()["coffee@challenger"]["status"] == "failed"
+    assert here.pool.status()["coffee"] == {"status": "ready", "version": 1}
+
+
+def test_a_source_that_is_away_stops_nothing(world: Make) -> None:
+    """What is in memory serves on; when the source is back it is followed again."""
+    here = world(coffee=1)
+
+    async def run() -> None:
+        async with here.watching():
+            here.shelf.is_down = True
+            await here.until(lambda: here.named("registry.failed") != [])
+            assert await here.choose("coffee") == "coffee:1"
+            here.shelf.is_down = False
+            here.shelf.change(coffee=2)
+            await here.until(lambda: here.pool.served()[0].version == 2)
+
+    asyncio.run(run())
+    assert len(here.named("registry.failed")) <= 3
+
+
+def test_a_model_that_appears_is_served_when_all_are(world: Make) -> None:
+    """The first push to a running server."""
+    here = world(coffee=1)
+
+    async def run() -> None:
+        async with here.watching():
+            here.shelf.change(tea=1)
+            await here.until(lambda: "tea" in here.pool.served_models())
+            assert await here.choose("tea") == "tea:1"
+
+    asyncio.run(run())
+
+
+# -- versions that callers name --
+
+
+def test_a_version_is_loaded_when_a_caller_names_it(world: Make) -> None:
+    """Once; and what is served already is not loaded again."""
+    here = world(coffee=3)
+    assert here.ask("coffee:1") == "coffee:1"
+    assert here.ask("coffee:1") == "coffee:1"
+    assert here.ask("coffee:3") == "coffee:3"
+    assert here.load.loaded == [3, 1]
+    found = here.pool.get("coffee:1")
+    assert found is not None
+    assert found.reference == "coffee:1"
+    assert here.pool.get("coffee:2") is None
+    assert here.pool.get("coffee") is here.pool.served()[0]
+
+
+def test_only_the_latest_of_them_stay(world: Make) -> None:
+    """The one that was not asked for longest goes first."""
+    here = world(coffee=99)
+    for version in range(1, MAX_EXTRA + 1):
+        here.ask(f"coffee:{version}")
+    here.ask("coffee:1")
+    here.ask("coffee:50")
+    assert here.pool.get("coffee:1") is not None
+    assert here.pool.get("coffee:2") is None
+    assert len(here.pool._loaded) == MAX_EXTRA + 1
+    here.load.loaded.clear()
+    here.ask("coffee:2")
+    assert here.load.loaded == [2]
+
+
+def test_callers_who_name_it_at_once_load_it_once(world: Make) -> None:
+    """The second waits for the first."""
+    here = world(coffee=3)
+
+    async def run() -> list[str]:
+        return await asyncio.gather(*(here.choose("coffee:1") for _ in range(5)))
+
+    assert asyncio.run(run()) == ["coffee:1"] * 5
+    assert here.load.loaded == [3, 1]
+
+
+def test_an_alias_that_is_not_watched_is_looked_up_each_time(world: Make) -> None:
+    """A server of one version still answers for the others, and never with a stale one."""
+    here = world("coffee:1", coffee=3, coffee_challenger=2)
+    assert here.ask("coffee@challenger") == "coffee:2"
+    here.shelf.change(coffee_challenger=3)
+    assert here.ask("coffee@challenger") == "coffee:3"
+
+
+@pytest.mark.parametrize(
+    ("reference", "error"),
+    [("coffee:100", VersionNotFound), ("coffee@gone", AliasNotFound), ("milk", ModelNotFound)],
+)
+def test_what_does_not_exist_is_said(world: Make, reference: str, error: type[FairwayError]) -> None:
+    """With the error of the registry."""
+    with pytest.raises(error):
+        world(coffee=1).ask(reference)
+
+
+def test_a_named_version_that_cannot_be_loaded_is_not_ready(world: Make) -> None:
+    """Why is for the log; it is not tried again with every call."""
+    here = world(coffee=2)
+    here.shelf.broken = {1}
+    for _ in range(3):
+        with pytest.raises(ModelNotReady, match="coffee:1 cannot be loaded") as caught:
+            here.ask("coffee:1")
+        assert caught.value.hint == "the server's log holds the cause"
+    (failure,) = here.named("model.failed")
+    assert failure["detail"] == "model.bin differs from what was packed"
+    here.shelf.broken = set()
+    here.pool._refused.clear()  # stands for the seconds after which it is tried again
+    assert here.ask("coffee:1") == "coffee:1"
+
+
+# -- sources --
+
+
+@pytest.fixture
+def registry(home: Path, bundles: Make) -> Iterator[Registry]:
+    """Give a registry with two versions of a model."""
+    opened = open_registry(home)
+    for slope in (1.0, 2.0):
+        opened.register(bundles(slope), actor="ada")
+    yield opened
+    opened.close()
+
+
+def test_a_pool_follows_a_real_registry(registry: Registry) -> None:
+    """What `fairway serve` does: real bundles, real moves."""
+    pool = Pool(
+        RegistrySource(registry),
+        lambda entry, bundle: load_model(bundle, name=entry.model, version=entry.version),
+        notify=lambda *_args, **_fields: None,
+    )
+    pool.load_all()
+    assert pool.served()[0].reference == "coffee:2"
+    before = RegistrySource(registry).token()
+    registry.move_alias("coffee", "production", 1, actor="ada")
+    assert RegistrySource(registry).token() != before
+    pool._refresh()
+    assert pool.served()[0].reference == "coffee:1"
+    assert pool.aliases("coffee") == {"production": 1}
+
+
+def test_bundle_files_are_a_source_without_numbers(bundles: Make) -> None:
+    """They never change, and have neither versions nor aliases."""
+    source = BundleSource([bundles(1.0), bundles(2.0, "tea")])
+    assert source.models() == ["coffee", "tea"]
+    assert source.references("tea") == [Reference("tea")]
+    entry = source.resolve(Reference("tea"))
+    assert entry == Entry("tea", 0, bundles(2.0, "tea").digest)
+    assert source.open(entry) is bundles(2.0, "tea")
+    assert source.token() == source.token()
+    for reference, error in (
+        (Reference("milk"), ModelNotFound),
+        (Reference("tea", alias="production"), ModelNotFound),
+        (Reference("tea", version=3), VersionNotFound),
+    ):
+        with pytest.raises(error):
+            source.resolve(reference)
+
+
+def test_two_bundles_of_one_name_are_refused(bundles: Make) -> None:
+    """Which of them would answer?"""
+    with pytest.raises(UsageError, match="two bundles are called 'coffee'"):
+        BundleSource([bundles(1.0), bundles(2.0)])
+
+
+def test_the_pool_knows_no_registry() -> None:
+    """It is handed its source: serving a file loads no database library."""
+    assert "registry" not in vars(pool_module)
