@@ -163,11 +163,13 @@ class Session:
             )
         self._servers.append(server)
         deadline = time.monotonic() + DEADLINE_S
-        while not self._is_ready() or not is_like(self._printed(log), f"{expected}\n..."):
+        shown = [line for line in _steady(expected).splitlines() if line != "..."]
+        # The log has a thread of its own: its lines may stand before or after those that are shown.
+        while not self._is_ready() or any(line not in _steady(self._printed(log)) for line in shown):
             if server.poll() is not None or time.monotonic() > deadline:
-                shown = f"--- the page shows\n{expected}\n--- it printed\n{self._printed(log)}"
-                pytest.fail(f"{place}: {command!r} does not serve\n{shown}", pytrace=False)
-            time.sleep(0.02)
+                both = f"--- the page shows\n{expected}\n--- it printed\n{self._printed(log)}"
+                pytest.fail(f"{place}: {command!r} does not serve\n{both}", pytrace=False)
+            time.sleep(0.05)
         return self._printed(log)
 
     def _is_ready(self) -> bool:
