@@ -25,7 +25,7 @@ from fairway.errors import (
 )
 from fairway.messages import Call, Reply
 from fairway.protocols.problems import problem_reply
-from fairway.server.web import docs, error_pages, facts, forms, results, snippets
+from fairway.server.web import docs, error_pages, facts, fields, forms, results, snippets
 from fairway.server.web.render import Assets, html
 from fairway.server.web.text import json_text, shown
 
@@ -237,7 +237,7 @@ class Pages:
             "description": model.bundle.manifest.description,
             "answers": [facts.answer(output, signature) for output in signature.outputs],
             "about": facts.about(model),
-            "fields": forms.fields_of(signature, texts, outcome.get("messages")),
+            "fields": fields.fields_of(signature, texts, outcome.get("messages")),
             "many": len(signature.inputs) >= _MANY_INPUTS,
             "result": outcome.get("result"),
             "problem": outcome.get("problem"),

@@ -8,7 +8,8 @@ from typing import Any
 from fairway.bundle.signature import Input, Signature
 from fairway.messages import Reply
 from fairway.server.web.facts import is_plain
-from fairway.server.web.forms import Message, Texts, field_name, parse_number
+from fairway.server.web.fields import Message
+from fairway.server.web.forms import Texts, parse_number, texts_of
 from fairway.server.web.snippets import parse_json
 from fairway.server.web.text import number_text, shown, shown_lines
 
@@ -86,7 +87,7 @@ def messages_of(
         name, rest = _place(str(fault.get("pointer", "")))
         if name in entries:
             place, entry = entries[name]
-            typed = texts.get(field_name(entry, place), ())
+            typed = texts_of(entry, place, texts)
             by_input.setdefault(name, []).append(_message(fault, entry, rest, typed))
         else:
             others.append(Message(shown(str(fault.get("message", ""))), str(fault.get("code", ""))))

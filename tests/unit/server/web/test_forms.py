@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from fairway.bundle.signature import Input, Output, Signature
 from fairway.bundle.validation import Validator
 from fairway.errors import BodyShape, MalformedRequest
-from fairway.server.web.forms import (
-    Message,
-    fields_of,
-    parse_number,
-    read_form,
-    record_of,
-    typical_texts,
-)
+from fairway.server.web.fields import Message, fields_of
+from fairway.server.web.forms import parse_number, read_form, record_of, typical_texts
 
 
 def signature_of(*inputs: Input) -> Signature:
