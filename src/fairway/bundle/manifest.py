@@ -4,7 +4,8 @@ Raising the format number
 -------------------------
 `FORMAT` is the number that this release writes; `_READERS` names every number that it reads.
 
-1. Raise `FORMAT` only when an older fairway would misread the bundle. A new optional key does not need it.
+1. Raise `FORMAT` for every change of what a manifest or another file of the bundle may hold, also for a new
+   key: a reader refuses keys that it does not know, because it could not keep the digest with them.
 2. Add a function to `_READERS` that turns the document of the *previous* number into today's; older numbers
    go through the chain one step at a time. Never edit a reader that was released.
 3. Pack a bundle with the last release and add it to `tests/fixtures/bundles/format-<n>/`; the test

@@ -110,9 +110,15 @@ class Pool:
     async def choose(self, target: Target) -> LoadedModel:
         """Return the model that a target's reference stands for now."""
         model = self._table.routes.get(target.reference)
-        return model if model is not None else await self._find(target.reference)
+        return model if model is not None else await self.find(target.reference)
 
-    async def _find(self, text: str) -> LoadedModel:
+    async def find(self, text: str) -> LoadedModel:
+        """Return the model for a reference that is not among the served ones; it may have to be loaded.
+
+        Raises:
+            RegistryError: There is no such model here, no such version or no such alias.
+            ModelNotReady: The version cannot be loaded.
+        """
         if not text:
             raise ModelNotReady("no model is ready to answer", hint="see /health")
         reference = parse_reference(text)

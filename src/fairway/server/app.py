@@ -205,10 +205,10 @@ class App:
         if wants_html(request):
             page: Response = await self._pages.model(request)
             return page
-        model = self._pool.get(request.path_params["name"])
-        if model is None:
-            names = ", ".join(self._pool.served_models())
-            error = NotFound("no model that serves has this reference", hint=f"served here: {names}")
+        reference = request.path_params["name"]
+        try:
+            model = self._pool.get(reference) or await self._pool.find(reference)
+        except FairwayError as error:
             return self._pages.refused(request, error)
         return _json(self._summary(model) | _details(model))
 
