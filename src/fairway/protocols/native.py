@@ -30,7 +30,7 @@ from fairway.messages import Call, Columns, Outputs, Prediction, Reply, Target
 from fairway.protocols.base import ReadsBodies
 from fairway.protocols.json_body import MAX_DEPTH, parse_json
 from fairway.protocols.problems import problem_reply
-from fairway.protocols.repair import HINT, corrected_body
+from fairway.protocols.repair import HINT, corrected_body, corrected_row
 
 ENVELOPES = ("features", "input", "inputs", "instances", "data", "records")
 INCLUDES = frozenset({"probabilities", "flags"})
@@ -322,12 +322,12 @@ class NativeReader:
         return len(self._signature.inputs) > 1 or len(values) == 1 or self._only_list
 
     def _needs_wrapping(self, key: str, values: list[Any]) -> BodyShape:
-        wrapped: Any = {key: [values]} if key else [values]
+        rows = [corrected_row(self._validator, values)]
         return BodyShape(
             "expected a list of rows, got a flat list of values",
             pointer=f"/{key}" if key else "",
             hint="put the row into a list of its own",
-            example=wrapped if len(values) == len(self._signature.inputs) else None,
+            example=({key: rows} if key else rows) if len(values) == len(self._signature.inputs) else None,
         )
 
 

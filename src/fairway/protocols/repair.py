@@ -29,7 +29,7 @@ def corrected_body(
     """
     place = error.faults[0].pointer
     number = next((n for n in range(len(rows)) if _is_within(place, pointer(n))), 0)
-    row = _corrected_row(validator, rows[number])
+    row = corrected_row(validator, rows[number])
     is_single = pointer(0) in {"", f"/{key}"}
     if not key:
         return row if is_single else [row]
@@ -40,7 +40,8 @@ def _is_within(place: str, row_pointer: str) -> bool:
     return place == row_pointer or place.startswith(f"{row_pointer}/")
 
 
-def _corrected_row(validator: Validator, raw: Any) -> Any:
+def corrected_row(validator: Validator, raw: Any) -> Any:
+    """Return a row that is accepted, with as much of *raw* as fits."""
     typical = validator.signature.typical_row()
     if isinstance(raw, Mapping):
         return _repaired(validator, typical | _with_right_names(raw, typical))
@@ -53,16 +54,20 @@ def _corrected_row(validator: Validator, raw: Any) -> Any:
 
 def _repaired(validator: Validator, record: dict[str, Any]) -> dict[str, Any]:
     """Replace what the validator refuses by typical values."""
-    try:
-        validator.check([record], pointer=lambda _: "")
-    except SignatureMismatch as error:
-        if len(error.faults) < error.total:
-            return validator.signature.typical_row()
-        refused = {
-            fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for fault in error.faults
-        }
-        typical = validator.signature.typical_row()
-        return {name: typical[name] if name in refused else value for name, value in record.items()}
+    typical = validator.signature.typical_row()
+    # Policies are looked at when every value is of the right kind: that is a second round of faults.
+    for _ in range(2):
+        try:
+            validator.check([record], pointer=lambda _: "")
+        except SignatureMismatch as error:
+            if len(error.faults) < error.total:
+                return typical
+            refused = {
+                fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for fault in error.faults
+            }
+            record = {name: typical[name] if name in refused else value for name, value in record.items()}
+        else:
+            break
     return record
 
 
