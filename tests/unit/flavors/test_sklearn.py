@@ -247,7 +247,7 @@ def test_a_category_that_was_not_declared_is_a_missing_one() -> None:
     model = HistGradientBoostingRegressor(max_iter=2, categorical_features="from_dtype", min_samples_leaf=1)
     signature, options = learn(model.fit(frame, Y), frame)
     predictor = FLAVOR.predictor(model, signature, options)
-    values = predictor.predict(
+    values = predictor.predict(  # noqa: PD011 - no frame
         Columns(signature.names, [["Lima", 2.0], [None, 2.0]]), probabilities=False
     ).values
     assert values["prediction"][0] == values["prediction"][1]

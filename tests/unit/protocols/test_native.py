@@ -255,6 +255,7 @@ def test_a_flat_list_is_shown_in_its_brackets() -> None:
     """If it has the length of a row."""
     assert refused(TWO, [1, "x"]).example == [[1, "x"]]
     assert refused(TWO, {"data": [1, "x"]}).example == {"data": [[1, "x"]]}
+    assert refused(TWO, ["1", "x"]).example == [[1.0, "x"]]
     assert refused(TWO, [1, "x", 2]).example is None
 
 
@@ -345,6 +346,8 @@ def test_what_types_cannot_say_is_left_to_the_reference() -> None:
     )
     assert refused(ranged, {"a": 2}).faults[0].code == "out_of_range"
     assert refused(ranged, {"a": 2}).example == {"a": 1.0}
+    both = Signature((*ranged.inputs, Input("b", "number", typical=2.0)), SCORE, out_of_range="reject")
+    assert refused(both, {"a": 2, "b": "3"}).example == {"a": 1.0, "b": 2.0}
 
 
 def test_a_row_with_very_many_faults_is_answered_by_a_typical_one() -> None:
