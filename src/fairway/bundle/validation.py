@@ -106,10 +106,11 @@ class Validator:
             total += len(found)
             faults.extend(found[: MAX_LISTED_FAULTS - len(faults)])
         columns = Columns(self._names, values)
-        if not total:
-            refused = self._policies.apply(columns)
-            total = len(refused)
-            faults = [self._policy_fault(*place, rows, pointer) for place in refused[:MAX_LISTED_FAULTS]]
+        # A value of the wrong kind stands as None among the values, which no policy refuses a second time.
+        refused = self._policies.apply(columns)
+        total += len(refused)
+        shown = refused[: MAX_LISTED_FAULTS - len(faults)]
+        faults.extend(self._policy_fault(*place, rows, pointer) for place in shown)
         if total:
             raise SignatureMismatch(faults, total=total)
         return columns
@@ -226,7 +227,7 @@ class _Policies:
         refused: list[tuple[int, str, str]] = []
         flags: list[dict[str, str]] | None = None
         for n, row in enumerate(columns.rows):
-            for index, code in self._unseen(row):
+            for index, code in self._unseen(row) if row else ():  # a row of another length holds nothing
                 name = self._names[index]
                 if self.reject[code]:
                     refused.append((n, name, code))

@@ -241,9 +241,14 @@ def test_the_policy_of_an_only_input_points_at_its_bare_value() -> None:
     assert fault.pointer == "/0"
 
 
-def test_faults_come_before_policies() -> None:
-    """A row that cannot be read has not been compared with anything."""
-    assert [f.code for f in faults(RANGED, [[9, "Rome", 3]], out_of_range="reject")] == ["value_type"]
+def test_what_policy_refuses_is_reported_with_the_other_faults() -> None:
+    """Every fault of every row at once: wrong kinds first, then values that were not seen."""
+    found = faults(RANGED, [[9, "Rome", 3], [9]], out_of_range="reject")
+    assert [(f.pointer, f.code) for f in found] == [
+        ("/0/2", "value_type"),
+        ("/1", "row_length"),
+        ("/0/0", "out_of_range"),
+    ]
 
 
 def test_no_row_is_no_fault() -> None:
