@@ -30,7 +30,7 @@ def small_bundle() -> Callable[..., Bundle]:
         contents = {
             "model/model.bin": b"the model",
             "signature.json": msgspec.json.encode(SIGNATURE.to_dict(), order="sorted"),
-            "card.md": "# Kaffee für alle\n".encode(),
+            "card.md": "# Kaffee für Ada\n".encode(),
             "code/features.py": b"X = 1\n",
         }
         return build_bundle(contents | (files or {}), **(FACTS | facts))

@@ -62,7 +62,7 @@ def test_a_saved_bundle_opens_with_the_same_bytes(tmp_path: Path, small_bundle: 
         bundle.manifest,
         bundle.signature,
     )
-    assert opened.card == "# Kaffee für alle\n"
+    assert opened.card == "# Kaffee für Ada\n"
     assert opened.code == {"features.py": b"X = 1\n"}
     assert is_bundle(tmp_path / "new" / name)
 
