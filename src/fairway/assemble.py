@@ -18,6 +18,7 @@ from fairway.protocols.native import NativeProtocol
 from fairway.server.app import App
 from fairway.server.handlers import Predictions
 from fairway.server.metrics import Metrics
+from fairway.server.wire import Connection
 from fairway.settings import LimitsSettings, LogSettings, Settings
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def build_app(settings: Settings, pool: Pool, *, log: Log) -> App:
         host=settings.server.host,
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
+        tasks=(pool.watch, Connection.watch),
     )
 
 

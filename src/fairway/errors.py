@@ -30,13 +30,17 @@ FairwayError
 |  + NothingToRollBack     nothing_to_roll_back the alias has no earlier target
 + RequestError             a request that cannot be answered as it stands (4xx)
 |  + MalformedRequest      body_empty, json_invalid, json_nonfinite, json_too_deep, json_number_range,
-|  |                       json_duplicate_key, encoding_invalid, path_invalid, query_invalid
+|  |                       json_duplicate_key, encoding_invalid, path_invalid, query_invalid,
+|  |                       chunk_limit
 |  + BodyShape             body_shape           valid JSON that is no form of a request
 |  + SignatureMismatch     signature_mismatch   rows that do not fit; every fault is listed
 |  + UnsupportedMediaType  media_type
 |  + UnsupportedEncoding   content_encoding
 |  + BodyTooLarge          body_too_large
 |  + TooManyRows           too_many_rows
+|  + HeadersTooLarge       headers_too_large
+|  + UriTooLong            uri_too_long
+|  + RequestTimeout        request_timeout      the client kept the server waiting
 |  + NotFound              not_found
 |  + MethodNotAllowed      method_not_allowed
 |  + HostNotAllowed        host_not_allowed
@@ -392,6 +396,7 @@ class MalformedRequest(RequestError):
         "encoding_invalid": "The text is not valid UTF-8",
         "path_invalid": "The path is not valid",
         "query_invalid": "A query parameter is not valid",
+        "chunk_limit": "The body has too many chunks",
     }
 
     def __init__(self, code: str, detail: str, *, hint: str = "", faults: Sequence[Fault] = ()) -> None:
@@ -479,6 +484,36 @@ class TooManyRows(RequestError):
             f"the body holds {rows} rows; the limit is {limit}",
             hint="send fewer rows per call, or raise limits.max_rows",
         )
+
+
+class HeadersTooLarge(RequestError):
+    """The headers have more bytes, or are more, than the limits."""
+
+    code = "headers_too_large"
+    title = "The headers are too large"
+    status = 431
+
+    def __init__(self, max_bytes: int, max_headers: int) -> None:
+        super().__init__(f"the headers exceed {max_bytes} bytes or {max_headers} in number")
+
+
+class UriTooLong(RequestError):
+    """The request target has more bytes than the limit."""
+
+    code = "uri_too_long"
+    title = "The address is too long"
+    status = 414
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the address is longer than {limit} bytes", hint="send values in the body")
+
+
+class RequestTimeout(RequestError):
+    """The client did not send its request in time."""
+
+    code = "request_timeout"
+    title = "The request did not arrive in time"
+    status = 408
 
 
 class NotFound(RequestError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,6 @@ from fairway.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
-    RequestError,
 )
 from fairway.inference.loaded import LoadedModel
 from fairway.inference.pool import Pool
@@ -39,6 +38,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 _HOSTILE_PATH = re.compile(r"[\x00-\x1f\x7f%\\;]|(?:^|/)\.\.?(?:/|$)")
 _NO_ROUTE = "none"
+_MAX_SEEN_HOSTS = 64
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
@@ -53,6 +53,7 @@ class App:
         host: Address that the server listens on.
         allowed_hosts: Further names that the Host header may hold; `*` allows any.
         version: Version of fairway.
+        tasks: Coroutine functions that run while the server does.
     """
 
     def __init__(
@@ -65,12 +66,15 @@ class App:
         host: str = "127.0.0.1",
         allowed_hosts: Sequence[str] = (),
         version: str = "",
+        tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
-        self._predictions = predictions
+        self.predictions = predictions
         self._pool = pool
         self._metrics = metrics
         self._log = log
         self._version = version
+        self._tasks = tasks
+        self._seen_hosts: set[bytes] = set()
         is_open = "*" in allowed_hosts or (host in _WILDCARDS and not allowed_hosts)
         self._hosts = None if is_open else frozenset(map(_host_name, [*_LOOPBACK, host, *allowed_hosts]))
         self._pages = build_pages(
@@ -112,7 +116,7 @@ class App:
             await self._serve(scope, receive, send, _refusal(error))
             return
         if is_predict_path(scope["path"]):
-            await self._predictions(scope, receive, send)
+            await self.predictions(scope, receive, send)
         else:
             await self._serve(scope, receive, send, self._starlette)
 
@@ -120,11 +124,21 @@ class App:
         if _HOSTILE_PATH.search(scope["path"]) or not scope["path"].isprintable():
             raise MalformedRequest("path_invalid", "the path holds something that no path here has")
         host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        if self._hosts is not None and _host_name(_without_port(host.decode("latin-1"))) not in self._hosts:
+        if not self.allows_host(host):
             raise HostNotAllowed(
                 "the Host header names a host that this server does not answer for",
                 hint="allow it with server.allowed_hosts",
             )
+
+    def allows_host(self, header: bytes) -> bool:
+        """Tell whether the server answers for the host that a Host header names."""
+        if self._hosts is None or header in self._seen_hosts:
+            return True
+        if _host_name(_without_port(header.decode("latin-1"))) not in self._hosts:
+            return False
+        if len(self._seen_hosts) < _MAX_SEEN_HOSTS:
+            self._seen_hosts.add(header)
+        return True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, app: Any) -> None:
         """Serve everything but predictions: note, count and log it."""
@@ -158,11 +172,8 @@ class App:
                 line["code"] = scope["fairway_error_code"]
             self._log.access(line)
 
-    def refuse(self) -> Reply:
-        """Return the reply to bytes that are no HTTP request; it is counted and logged as any other."""
-        error = RequestError(
-            "the bytes that came are not an HTTP request", hint="speak HTTP/1.1, without TLS"
-        )
+    def refuse(self, error: FairwayError) -> Reply:
+        """Return the reply to what is no whole request; it is counted and logged as any other."""
         request_id = new_id()
         reply = problem_reply(error, request_id)
         self._metrics.count_request(_NO_ROUTE, reply.status, 0.0)
@@ -172,14 +183,14 @@ class App:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        watcher = asyncio.create_task(self._pool.watch())
+        tasks = [asyncio.create_task(task()) for task in self._tasks]
         self._log.event("server.started")
         try:
             yield
         finally:
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._log.event("server.stopped")
 
     # -- errors ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import uvicorn
 from fairway.errors import PortInUse, SettingsError
 from fairway.log import Log
 from fairway.server.app import App
-from fairway.server.wire import foreign_lines, wire_protocol
+from fairway.server.wire import Connection, foreign_lines
 
 _BACKLOG = 2048
 _DRAIN_S = 30  # what Kubernetes and SageMaker give a process to end by default
@@ -60,7 +60,8 @@ def run(app: App, bound: socket.socket, *, log: Log, models: Sequence[str]) -> N
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     config = uvicorn.Config(
         app,
-        http=wire_protocol(app.refuse),
+        http=Connection,
+        proxy_headers=False,
         ws="none",
         log_config=None,
         access_log=False,
