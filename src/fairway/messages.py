@@ -200,8 +200,26 @@ class Reply:
         self.body = body
 
 
-_id_lock = threading.Lock()
-_id_last = 0
+class _Ids:
+    """The state behind `new_id`: the last stamp given, and random bytes drawn ahead of need."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.last = 0
+        self.random = b""
+        self.used = 0
+
+    def draw(self) -> int:
+        """Return 62 random bits; one call of the system serves many ids."""
+        if self.used >= len(self.random):
+            self.random, self.used = os.urandom(4096), 0
+        self.used += 8
+        return int.from_bytes(self.random[self.used - 8 : self.used]) >> 2
+
+
+_ids = _Ids()
+if hasattr(os, "register_at_fork"):  # two workers must not hand out the same bytes
+    os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # as if newly made
 
 
 def new_id() -> str:
@@ -210,11 +228,9 @@ def new_id() -> str:
     The 12 bits after the millisecond count up within it, so that ids made in one millisecond, or after the
     clock was set back, still sort in the order in which they were made.
     """
-    global _id_last  # noqa: PLW0603 - the one counter of the process
     now = time.time_ns() // 1_000_000 << 12
-    with _id_lock:
-        _id_last = stamp = now if now > _id_last else _id_last + 1
-    high = (stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF
-    low = 0x8000000000000000 | int.from_bytes(os.urandom(8)) >> 2
-    text = f"{high:016x}{low:016x}"
+    with _ids.lock:
+        _ids.last = stamp = now if now > _ids.last else _ids.last + 1
+        low = 0x8000000000000000 | _ids.draw()
+    text = f"{(stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF:016x}{low:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

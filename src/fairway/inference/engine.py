@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Protocol
@@ -58,7 +59,11 @@ class Engine:
         target = protocol.open(call)  # route and headers -> reference and options; the body is untouched
         model = await self._router.choose(target)  # alias -> the version that answers
         call.model = model.reference
-        columns = await _read(target, model, protocol)  # body -> columns by the model's reader, or all faults
+        # body -> columns by the model's own reader, or every fault at once
+        if len(call.body) <= INLINE_BYTES:
+            columns = protocol.read(target, model)
+        else:  # to list the faults of a large one may take a second
+            columns = await _in_thread(protocol.read, target, model)
         read = perf_counter()
         outputs = await model.answer(columns, timing, probabilities="probabilities" in target.include)
         predicted = perf_counter()
@@ -80,11 +85,10 @@ class Engine:
         return reply
 
 
-async def _read(target: Target, model: LoadedModel, protocol: Dialect) -> Columns:
-    """Read a body; a large one in another thread, for to list its faults may take a second."""
-    if len(target.call.body) <= INLINE_BYTES:
-        return protocol.read(target, model)
-    return await asyncio.get_running_loop().run_in_executor(_large_bodies, protocol.read, target, model)
+async def _in_thread(
+    read: Callable[[Target, LoadedModel], Columns], target: Target, model: LoadedModel
+) -> Columns:
+    return await asyncio.get_running_loop().run_in_executor(_large_bodies, read, target, model)
 
 
 class _OneModel:

@@ -382,10 +382,18 @@ def _flags(columns: Columns, outputs: Outputs) -> list[dict[str, str]] | None:
 
 
 def _body(target: Target, prediction: Prediction, flags: list[dict[str, str]] | None) -> Any:
-    rows = _rows(target, prediction, flags)
     form: Form = target.form
-    if form.key in _TUTORIAL_KEYS:
-        return _tutorial_body(form, rows, list(prediction.outputs.values))
+    values = prediction.outputs.values
+    is_tutorial = form.key in _TUTORIAL_KEYS
+    # What most calls ask for needs no object per row.
+    if not target.include and form.single and not is_tutorial:
+        return {name: answers[0] for name, answers in values.items()}
+    if not target.include and is_tutorial and len(values) == 1:
+        (answers,) = values.values()
+        return {"prediction": answers[0] if form.key == "input" and form.single else answers}
+    rows = _rows(target, prediction, flags)
+    if is_tutorial:
+        return _tutorial_body(form, rows, list(values))
     return rows[0] if form.single else {"predictions": rows}
 
 

@@ -190,7 +190,11 @@ class Connection(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
             self._refuse(HeadersTooLarge(MAX_HEADER_BYTES, MAX_HEADERS))
             return
-        super().on_header(name, value)
+        # As the parent does it; a call more for every header is felt.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Choose the short way for a predict call that nothing stands before."""
