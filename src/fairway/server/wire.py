@@ -35,16 +35,18 @@ from fairway.messages import Call, Reply
 if TYPE_CHECKING:
     from fairway.server.app import App
 
-MAX_URL_BYTES = 8 * 1024
+MAX_URL_BYTES = 32 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_CHUNKS = 65_536
+MAX_SHORT_BODY_BYTES = 64 * 1024
 HEADER_TIMEOUT_S = 10.0
 BODY_IDLE_S = 10.0
 BODY_TOTAL_S = 60.0
 MIN_BYTES_PER_S = 1024
 UNREAD_REPLY_S = 30.0
 DRAIN_S = 0.3
+LINGER_S = 2.0
 
 _SHORT_URL = re.compile(rb"(/predict|/models/[A-Za-z0-9._@:-]+/predict)(?:\?([!-~]*))?")
 
@@ -101,8 +103,8 @@ class Connection(HttpToolsProtocol):
         self._since = self._last_data = self.loop.time()
         self._short: _ShortCycle | None = None
         self._is_short = self._refused = self._draining = False
-        self._chunks: list[bytes] = []
-        self._header_bytes = self._body_bytes = self._chunk_count = 0
+        self._body = b""
+        self._header_bytes = self._body_bytes = self._declared_bytes = self._chunk_count = 0
         self._keep_alive = True
         self._match: re.Match[bytes] | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
@@ -166,7 +168,13 @@ class Connection(HttpToolsProtocol):
         if not (is_answering and getattr(self.cycle, "response_started", False)):
             self._keep_alive = False
             self.transport.write(self._encode(self.app.refuse(error)))
-        self.transport.close()
+        self._close_lingering()
+
+    def _close_lingering(self) -> None:
+        """Close when the client has had the time to read: bytes left unread would reset the connection."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     # -- parser callbacks --------------------------------------------------------------------------------
 
@@ -174,7 +182,7 @@ class Connection(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._stage = _HEADERS
-        self._header_bytes = self._body_bytes = self._chunk_count = 0
+        self._header_bytes = self._body_bytes = self._declared_bytes = self._chunk_count = 0
         self._is_short = False
 
     def on_url(self, url: bytes) -> None:
@@ -194,6 +202,8 @@ class Connection(HttpToolsProtocol):
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
+        elif name == b"content-length" and value.isdigit():
+            self._declared_bytes = int(value[:20])
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -201,9 +211,10 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             return
         self._stage, self._since = _BODY, self._last_data
-        if self._takes_short_way():
+        if self._declared_bytes > self._max_body_bytes:
+            self._refuse(BodyTooLarge(self._max_body_bytes))
+        elif self._takes_short_way():
             self._is_short = True
-            self._chunks = []
             self._keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         else:
             super().on_headers_complete()
@@ -222,7 +233,7 @@ class Connection(HttpToolsProtocol):
         if self._body_bytes > self._max_body_bytes:
             self._refuse(BodyTooLarge(self._max_body_bytes))
         elif self._is_short:
-            self._chunks.append(body)
+            self._body = self._body + body if self._body else body
         else:
             super().on_body(body)
 
@@ -248,25 +259,20 @@ class Connection(HttpToolsProtocol):
     def _takes_short_way(self) -> bool:
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
             return False
+        if not 0 < self._declared_bytes <= MAX_SHORT_BODY_BYTES:  # chunked, empty, or better read with ease
+            return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False
         match = self._match = _SHORT_URL.fullmatch(self.url)
         if match is None or b".." in self.url:
             return False
-        for name, value in self.headers:
-            if name == b"host":
-                if not self.app.allows_host(value):
-                    return False
-            elif name == b"content-length" and int(value) > self._max_body_bytes:
-                return False  # ASGI's handler refuses it before the body is read
-        return True
+        return all(self.app.allows_host(value) for name, value in self.headers if name == b"host")
 
     def _answer(self) -> None:
-        match, chunks = self._match, self._chunks
+        match, body = self._match, self._body
         assert match is not None  # noqa: S101 - set by _takes_short_way
         query = match[2].decode() if match[2] else ""
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._chunks = []  # a body goes when its answer is sent
+        self._body = b""  # a body goes when its answer is sent
         call = Call("POST", match[1].decode(), query, partial(_find_header, self.headers), body)
         coroutine = self._predictions.answer(call)
         try:
