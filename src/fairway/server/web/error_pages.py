@@ -76,6 +76,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The bundle was packed elsewhere. Opening its model would run code that nobody here vouches for.",
         "Push the model from the registry that packed it, or pack it here from its source.",
     ),
+    "chunk_limit": (
+        "The body came in more than 65,536 chunks; many tiny ones cost far more than their bytes.",
+        "Send the body in larger chunks, or with a Content-Length.",
+    ),
     "category_unknown": (
         "The value is not among the categories that the model was trained on.",
         "Check the spelling, also upper and lower case. The model's page lists the categories.",
@@ -107,6 +111,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "flavor_unknown": (
         "No installed flavor knows the type of this model.",
         "Install the extra of its framework, such as `fairway[sklearn]`.",
+    ),
+    "headers_too_large": (
+        "The headers have more than 16 KiB, or there are more than 100 of them.",
+        "Send fewer or shorter headers; values for the model belong into the body.",
     ),
     "host_not_allowed": (
         "The `Host` header names an address that is not this server's. It keeps foreign web pages out.",
@@ -236,6 +244,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "A row that is an array has another number of values than the model has inputs.",
         "Send the values in the order of the signature, or send objects with named inputs.",
     ),
+    "request_timeout": (
+        "The headers or the body did not arrive in time: 10 seconds for the headers, 10 seconds without a "
+        "byte of the body, 60 seconds for all of it, and at least 1 KiB per second.",
+        "Send the request in one go. On a slow link send fewer rows per call.",
+    ),
     "schema_newer": (
         "A newer release of fairway has migrated this registry. Nothing was written.",
         "Upgrade with `pip install --upgrade fairway`.",
@@ -255,6 +268,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "too_many_rows": (
         "The call holds more rows than one call may.",
         "Send the rows in several calls. The limit is `limits.max_rows`.",
+    ),
+    "uri_too_long": (
+        "The address has more than 32 KiB.",
+        "Send values in the body, not in the address.",
     ),
     "usage": (
         "The arguments of a call or command do not fit together.",
