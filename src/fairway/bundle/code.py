@@ -40,6 +40,11 @@ def collect_code(paths: Sequence[str | Path]) -> dict[str, bytes]:
         else:
             raise UsageError(f"{path} is no Python file or folder", hint="give .py files or package folders")
         for name, file in files.items():
+            root = name.removesuffix(".py").split("/")[0]
+            if root in sys.stdlib_module_names:
+                raise UsageError(
+                    f"{path} has the name of a module of Python itself", hint=f"rename {root} and import that"
+                )
             if name in found:
                 raise UsageError(f"two code files are called {name!r}")
             found[name] = file.read_bytes()

@@ -25,8 +25,8 @@ _VERDICT = b"fairway-verdict "
 def prove(*bundles: Bundle, timeout_s: float = 600.0) -> None:
     """Load *bundles* in a new process and replay their golden examples there.
 
-    The process starts in an empty folder, without the working directory on its path, so a module that only
-    lies beside the training script is not found.
+    The process starts in an empty folder, with neither the working directory nor PYTHONPATH on its path, so a
+    module that only lies beside the training script is not found.
 
     Raises:
         BundleError: What the new process said of the first bundle that failed.
@@ -38,7 +38,7 @@ def prove(*bundles: Bundle, timeout_s: float = 600.0) -> None:
         source = str(Path(__file__).parents[2])
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and program
-                [sys.executable, "-P", "-c", _PROGRAM, source, *paths],
+                [sys.executable, "-E", "-P", "-c", _PROGRAM, source, *paths],
                 cwd=empty,
                 capture_output=True,
                 timeout=timeout_s,

@@ -32,6 +32,7 @@ from fairway.messages import Columns
 
 _PROFILE_ROWS = 10_000
 _MAX_TEXT = 4096
+_RESERVED_OUTPUTS = frozenset({"probabilities", "flags", "explanation"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,7 @@ def make_bundle(
     )
     columns = _checked(signature, table)
     signature, options = flavor.learn(loaded, table, signature, output_names=wishes.outputs, feed=wishes.feed)
+    _check_output_names(signature)
     predictor = flavor.predictor(loaded, signature, options)
     modules = {*description.modules, *(m for source in sources.values() for m in imported_modules(source))}
     if options.get("feed") == "frame":
@@ -195,6 +197,15 @@ def _checked(signature: Signature, table: Table) -> Columns:
         raise ExampleInvalid(
             f"no request could hold a row of the example: {cause}", hint="rows are counted from 0"
         ) from cause
+
+
+def _check_output_names(signature: Signature) -> None:
+    for output in signature.outputs:
+        if output.name in _RESERVED_OUTPUTS:
+            raise UsageError(
+                f"an output cannot be called {output.name!r}: replies hold something else under that name",
+                hint="name the outputs with --output",
+            )
 
 
 def _golden(flavor: Flavor, predictor: Predictor, columns: Columns) -> GoldenExamples:

@@ -20,32 +20,40 @@ def openapi_document(models: Sequence[LoadedModel], *, version: str) -> dict[str
         version: Version of fairway.
     """
     paths: dict[str, Any] = {}
+    places = _places(models)
     if models:
         default = models[0]
-        paths["/predict"] = {
-            "post": _predict(default, f"Predict with {default.name}, the default", "predict")
-        }
-    for model in models:
-        operation = _predict(model, f"Predict with {model.name}", f"predict_{_identifier(model.name)}")
-        paths[f"/models/{model.name}/predict"] = {"post": operation}
+        operation = _predict(default, default.name, f"Predict with {default.name}, the default", "predict")
+        paths["/predict"] = {"post": operation}
+    for place, model in places.items():
+        operation = _predict(model, place, f"Predict with {place}", f"predict_{_identifier(place)}")
+        paths[f"/models/{place}/predict"] = {"post": operation}
     paths |= _model_paths() | _service_paths()
     return {
         "openapi": _VERSION,
         "info": {"title": "fairway", "version": version, "description": "Predictions of trained models."},
         "paths": paths,
-        "components": {"schemas": _schemas(models)},
+        "components": {"schemas": _schemas(places)},
     }
 
 
-def _identifier(name: str) -> str:
-    return "".join(character if character.isalnum() else "_" for character in name)
-
-
-def _schemas(models: Sequence[LoadedModel]) -> dict[str, Any]:
-    found: dict[str, Any] = {"Problem": _PROBLEM}
+def _places(models: Sequence[LoadedModel]) -> dict[str, LoadedModel]:
+    """Return the models by what stands in their path: the name, or the version for a second one of a name."""
+    places: dict[str, LoadedModel] = {}
     for model in models:
-        found[f"{_identifier(model.name)}_record"] = model.signature.input_schema()
-        found[f"{_identifier(model.name)}_prediction"] = model.signature.output_schema()
+        places.setdefault(model.reference if model.name in places else model.name, model)
+    return places
+
+
+def _identifier(place: str) -> str:
+    return place.replace(":", ".version-")
+
+
+def _schemas(places: Mapping[str, LoadedModel]) -> dict[str, Any]:
+    found: dict[str, Any] = {"Problem": _PROBLEM}
+    for place, model in places.items():
+        found[f"{_identifier(place)}_record"] = model.signature.input_schema()
+        found[f"{_identifier(place)}_prediction"] = model.signature.output_schema()
     return found
 
 
@@ -53,9 +61,9 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _predict(model: LoadedModel, summary: str, operation_id: str) -> dict[str, Any]:
-    record = _reference(f"{_identifier(model.name)}_record")
-    answer = _reference(f"{_identifier(model.name)}_prediction")
+def _predict(model: LoadedModel, place: str, summary: str, operation_id: str) -> dict[str, Any]:
+    record = _reference(f"{_identifier(place)}_record")
+    answer = _reference(f"{_identifier(place)}_prediction")
     return {
         "operationId": operation_id,
         "summary": summary,

@@ -245,8 +245,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Send the values in the order of the signature, or send objects with named inputs.",
     ),
     "request_timeout": (
-        "The headers or the body did not arrive in time: 10 seconds for the headers, 10 seconds without a "
-        "byte of the body, 60 seconds for all of it, and at least 1 KiB per second.",
+        "Headers may take 10 seconds; a body may pause for 10, take 60, and must bring 1 KiB per second.",
         "Send the request in one go. On a slow link send fewer rows per call.",
     ),
     "schema_newer": (
