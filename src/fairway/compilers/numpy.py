@@ -1,0 +1,62 @@
+"""The exact compiler: fitted estimators as float64 arithmetic on NumPy and the standard library.
+
+Files of the form below `numpy/` are written; which estimators are known stands in `steps/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairway.bundle.signature import Signature
+from fairway.compilers.base import Compiled, NotConvertible, Read
+from fairway.compilers.program import Program, ProgramPredictor, load_program
+from fairway.compilers.steps.base import read_model
+from fairway.compilers.steps.inputs import source_of
+from fairway.flavors.base import Predictor
+
+
+class NumpyCompiler:
+    """Implement `fairway.compilers.base.Compiler` on NumPy."""
+
+    name = "numpy"
+
+    def compile(self, model: Any, signature: Signature, options: Mapping[str, Any]) -> Compiled:
+        """Read the estimator and everything in it."""
+        program, precision = read_program(model, signature, options)
+        return Compiled(program.dump(), precision)
+
+    def load(self, read: Read, signature: Signature) -> Predictor:
+        """Bind the program to its signature."""
+        return ProgramPredictor(load_program(read), signature)
+
+
+COMPILER = NumpyCompiler()
+
+
+def read_program(model: Any, signature: Signature, options: Mapping[str, Any]) -> tuple[Program, str]:
+    """Return a fitted model as a program, and the precision in which the original computes.
+
+    Raises:
+        NotConvertible: There is no equivalent.
+    """
+    source = source_of(signature, options)
+    try:
+        found = read_model(model, source)
+    except (AttributeError, IndexError, TypeError, ValueError) as cause:
+        # An estimator of another release, or one that was not fitted to the end: it has other attributes.
+        raise NotConvertible(f"{type(model).__name__} is not as it is expected to be: {cause}") from cause
+    labels = labels_of(model) if found.is_classifier else []
+    if found.is_classifier and not labels:
+        raise NotConvertible(f"{type(model).__name__} has no list of classes")
+    single = any(column.single for column in source.columns)
+    return Program(found, labels), "float32" if single else "float64"
+
+
+def labels_of(model: Any) -> list[Any]:
+    """Return the class labels of a classifier as plain values."""
+    classes = model.classes_
+    if not hasattr(classes, "tolist") or getattr(classes, "ndim", 1) != 1:
+        raise NotConvertible(f"{type(model).__name__} for several labels at once has no compiled form")
+    labels: list[Any] = classes.tolist()
+    return labels
