@@ -1,0 +1,149 @@
+"""Nearest neighbours and centroids, by exact distances to every training row."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairway.compilers.base import NotConvertible
+from fairway.compilers.steps.arithmetic import refuse_nonfinite, squared_distances
+from fairway.compilers.steps.base import Array, Indexes, Model, Source, reads_model
+from fairway.compilers.steps.scaling import array
+
+_MAX_VALUES = 20_000_000
+
+
+@dataclasses.dataclass
+class Neighbors(Model):
+    """The classes or numbers of the nearest training rows.
+
+    Neighbours at the same distance count in the order of the training rows.
+
+    Attributes:
+        points: Training rows.
+        targets: Class number, or number, or numbers of each.
+        count: How many neighbours.
+        power: Exponent of the Minkowski distance; infinite for the largest difference.
+        by_distance: Whether near neighbours weigh more (1 / distance).
+        classes: Number of classes; 0 for a regressor.
+    """
+
+    points: Array
+    targets: NDArray[Any]
+    count: int
+    power: float
+    by_distance: bool
+    classes: int
+
+    def __post_init__(self) -> None:
+        self.is_classifier = bool(self.classes)  # type: ignore[misc]  # a fact of this instance
+
+    def raw(self, value: Array) -> Array:
+        refuse_nonfinite(value)
+        distances = self._distances(value)
+        nearest = np.argsort(distances, axis=1, kind="stable")[:, : self.count]
+        chosen = np.take_along_axis(distances, nearest, axis=1)
+        weights = self._weights(chosen) if self.by_distance else np.ones(chosen.shape)
+        targets = self.targets[nearest]
+        return self._shares(targets, weights) if self.classes else self._means(targets, weights)
+
+    def _distances(self, value: Array) -> Array:
+        if self.power == 2:
+            found = squared_distances(value, self.points)
+            return np.sqrt(found) if self.by_distance else found
+        differences = np.abs(value[:, None, :] - self.points)
+        if np.isinf(self.power):
+            return differences.max(axis=2)  # type: ignore[no-any-return]
+        sums = (differences**self.power).sum(axis=2)
+        return sums ** (1.0 / self.power)  # type: ignore[no-any-return]
+
+    def _weights(self, distances: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            weights = 1.0 / distances
+        same = np.isinf(weights)
+        return np.where(same.any(axis=1, keepdims=True), same.astype(np.float64), weights)
+
+    def _shares(self, targets: Indexes, weights: Array) -> Array:
+        found = np.zeros((len(targets), self.classes))
+        rows = np.arange(len(targets))
+        for place in range(self.count):
+            found[rows, targets[:, place]] += weights[:, place]
+        return found / found.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+    def _means(self, targets: Array, weights: Array) -> Array:
+        if targets.ndim == 3:
+            weights = weights[:, :, None]
+        if not self.by_distance:
+            return targets.sum(axis=1) / self.count  # type: ignore[no-any-return]
+        return (targets * weights).sum(axis=1) / weights.sum(axis=1)  # type: ignore[no-any-return]
+
+    def answers(self, raw: Array) -> NDArray[Any]:
+        return raw.argmax(axis=1) if self.classes else raw
+
+    def chances(self, raw: Array) -> Array:
+        return raw if self.classes else super().chances(raw)
+
+
+@dataclasses.dataclass
+class Centroids(Model):
+    """The class of the nearest centroid."""
+
+    is_classifier: ClassVar[bool] = True
+    points: Array
+    manhattan: bool
+
+    def raw(self, value: Array) -> Array:
+        refuse_nonfinite(value)
+        if self.manhattan:
+            return np.abs(value[:, None, :] - self.points).sum(axis=2)  # type: ignore[no-any-return]
+        return squared_distances(value, self.points)
+
+    def answers(self, raw: Array) -> NDArray[Any]:
+        return raw.argmin(axis=1)
+
+
+def _power(est: Any) -> float:
+    metric = est.effective_metric_
+    found = {"euclidean": 2.0, "manhattan": 1.0, "cityblock": 1.0, "chebyshev": np.inf}.get(metric)
+    if metric == "minkowski" and est.effective_metric_params_.get("w") is None:
+        return float(est.effective_metric_params_.get("p", est.p))
+    if found is None:
+        raise NotConvertible(f"nearest neighbours by the metric {metric!r} have no compiled form")
+    return found
+
+
+def _neighbors(est: Any, targets: Any, classes: int) -> Model:
+    if est.weights not in {"uniform", "distance"}:
+        raise NotConvertible("nearest neighbours with weights of their own have no compiled form")
+    points = est._fit_X  # noqa: SLF001 - no public attribute has the training rows
+    if hasattr(points, "toarray"):
+        raise NotConvertible("nearest neighbours among sparse rows have no compiled form")
+    if points.size > _MAX_VALUES:
+        raise NotConvertible("the tree of scikit-learn finds neighbours faster than a comparison with every row")
+    by_distance = est.weights == "distance"
+    return Neighbors(array(points), targets, int(est.n_neighbors), _power(est), by_distance, classes)
+
+
+@reads_model("KNeighborsClassifier")
+def read_neighbors_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+    """Read a KNeighborsClassifier."""
+    if isinstance(est.classes_, list):
+        raise NotConvertible("KNeighborsClassifier for several labels at once has no compiled form")
+    return _neighbors(est, np.asarray(est._y, np.intp), len(est.classes_))  # noqa: SLF001 - as above
+
+
+@reads_model("KNeighborsRegressor")
+def read_neighbors_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+    """Read a KNeighborsRegressor."""
+    return _neighbors(est, array(est._y), 0)  # noqa: SLF001 - as above
+
+
+@reads_model("NearestCentroid")
+def read_centroids(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+    """Read a NearestCentroid; with priors or shrunken distances of newer releases it is left alone."""
+    if est.metric not in {"euclidean", "manhattan"} or getattr(est, "priors", "uniform") != "uniform":
+        raise NotConvertible("NearestCentroid with this metric or these priors has no compiled form")
+    return Centroids(array(est.centroids_), est.metric == "manhattan")
