@@ -10,9 +10,10 @@ from typing import Any
 
 from fairway.bundle.signature import Signature
 from fairway.compilers.base import Compiled, NotConvertible, Read
-from fairway.compilers.program import Program, ProgramPredictor, load_program
-from fairway.compilers.steps.base import read_model
+from fairway.compilers.program import Program, ProgramPredictor, load_program, parts_of
+from fairway.compilers.steps.base import Model, Source, read_model
 from fairway.compilers.steps.inputs import source_of
+from fairway.compilers.steps.trees import Trees
 from fairway.flavors.base import Predictor
 
 
@@ -49,8 +50,16 @@ def read_program(model: Any, signature: Signature, options: Mapping[str, Any]) -
     labels = labels_of(model) if found.is_classifier else []
     if found.is_classifier and not labels:
         raise NotConvertible(f"{type(model).__name__} has no list of classes")
-    single = any(column.single for column in source.columns)
-    return Program(found, labels), "float32" if single else "float64"
+    return Program(found, labels), _precision(found, source)
+
+
+def _precision(model: Model, source: Source) -> str:
+    """Return the precision of the original: trees compare float32 numbers, but add up in float64."""
+    parts = list(parts_of(model))
+    if any(isinstance(part, Trees) and part.single for part in parts):
+        return "float32"
+    has_trees = any(isinstance(part, Trees) for part in parts)
+    return "float32" if not has_trees and any(column.single for column in source.columns) else "float64"
 
 
 def labels_of(model: Any) -> list[Any]:

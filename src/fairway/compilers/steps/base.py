@@ -173,7 +173,7 @@ class Source:
         nullable: Whether values may be missing.
         columns: The inputs behind `columns`, `records` and `objects`.
         single: Whether the original computes in single precision from here on.
-        named: Whether the original is fed a frame, whose columns have names.
+        feed: How the original is fed, for `columns`: as a frame, a matrix, records or texts.
     """
 
     kind: Kind
@@ -181,7 +181,7 @@ class Source:
     nullable: bool = False
     columns: tuple[Column, ...] = ()
     single: bool = False
-    named: bool = False
+    feed: str = ""
 
     def dense(self, width: int | None = None, *, nullable: bool | None = None) -> Source:
         """Return the source that a step with a matrix for its result is for the next one."""

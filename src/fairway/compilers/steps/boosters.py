@@ -35,12 +35,14 @@ class SingleScores(Model):
         self.is_classifier = self.classifies  # type: ignore[misc]  # a fact of this instance
 
     def raw(self, value: Any) -> Array:
-        scores = self.trees(value)
+        scores = self.trees(value).astype(np.float32)
         if self.link == "logit":
-            return expit(scores)
-        if self.link == "softmax":
-            return softmax(scores)
-        return np.exp(scores) if self.link == "log" else scores  # type: ignore[no-any-return]
+            scores = expit(scores)
+        elif self.link == "softmax":
+            scores = softmax(scores)
+        elif self.link == "log":
+            scores = np.exp(scores)
+        return scores.astype(np.float64)  # type: ignore[no-any-return]
 
     def answers(self, raw: Array) -> NDArray[Any]:
         if not self.classifies:
@@ -117,7 +119,7 @@ def _xgboost_trees(learner: dict[str, Any], link: str) -> Trees:
     trees = [constant_tree(np.broadcast_to(base.astype(np.float32).astype(np.float64), (outputs,)))]
     for tree, output in zip(model["trees"], model["tree_info"], strict=True):
         trees.append(_xgboost_tree(tree, int(output), outputs))
-    return plant(trees, rounded=True, missing=True)
+    return plant(trees, rounded=True, missing=True, single=True)
 
 
 def _xgboost_tree(tree: dict[str, Any], output: int, outputs: int) -> OneTree:

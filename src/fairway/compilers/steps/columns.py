@@ -95,12 +95,9 @@ def select(source: Source, places: Sequence[int]) -> tuple[list[Step], Source]:
     """Return the steps that pick columns of a source, and what is left."""
     columns = tuple(source.columns[place] for place in places) if source.columns else ()
     nullable = any(column.nullable for column in columns) if columns else source.nullable
-    if source.kind in {"columns", "records", "texts"}:
-        picked = dataclasses.replace(
-            source, kind="columns", width=len(places), columns=columns, nullable=nullable
-        )
-        return [], picked
     picked = dataclasses.replace(source, width=len(places), columns=columns, nullable=nullable)
+    if source.kind == "columns":
+        return [], picked
     return [Take(np.array(places, np.intp), source.width)], picked
 
 

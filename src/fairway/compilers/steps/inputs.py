@@ -157,13 +157,8 @@ def source_of(signature: Signature, options: Mapping[str, Any]) -> Source:
         )
         for index, entry in enumerate(signature.inputs)
     )
-    return Source(
-        "records" if feed == "records" else "texts" if feed == "texts" else "columns",
-        len(columns),
-        nullable=any(column.nullable for column in columns),
-        columns=columns,
-        named=feed == "frame",
-    )
+    nullable = any(column.nullable for column in columns)
+    return Source("columns", len(columns), nullable=nullable, columns=columns, feed=feed)
 
 
 def convert(source: Source, takes: tuple[Kind, ...], needed_by: str) -> tuple[list[Step], Source]:
@@ -172,9 +167,9 @@ def convert(source: Source, takes: tuple[Kind, ...], needed_by: str) -> tuple[li
     Raises:
         NotConvertible: There is no such way; names the estimator that would need it.
     """
-    if source.kind in takes and source.kind not in {"records", "texts"}:
+    if source.kind in takes:
         return [], source
-    if source.kind in {"columns", "records", "texts"}:
+    if source.kind == "columns":
         for kind in takes:
             if (found := _from_columns(source, kind)) is not None:
                 return found
@@ -194,14 +189,15 @@ def _sparse(source: Source) -> Source:
 
 
 def _from_columns(source: Source, kind: Kind) -> tuple[list[Step], Source] | None:
-    if kind == "dense":
+    one_by_one = source.feed in {"frame", "matrix"}
+    if kind == "dense" and one_by_one:
         return _numbers(source)
-    if kind == "objects" and source.kind == "columns" and all(c.kind != "vector" for c in source.columns):
+    if kind == "objects" and one_by_one and all(c.kind != "vector" for c in source.columns):
         return [Values([c.index for c in source.columns])], dataclasses.replace(source, kind="objects")
-    if kind == "texts" and len(source.columns) == 1 and source.kind != "records":
+    if kind == "texts" and len(source.columns) == 1 and source.feed != "records":
         return [Texts(source.columns[0].index)], dataclasses.replace(source, kind="texts")
-    if kind == "records" and source.kind == "records":
-        return [Records()], source
+    if kind == "records" and source.feed == "records":
+        return [Records()], dataclasses.replace(source, kind="records")
     return None
 
 

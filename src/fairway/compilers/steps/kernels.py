@@ -102,12 +102,10 @@ class VectorClassifier(Model):
             return super().chances(raw)
         # expit(-x) is 1 / (1 + exp(A f + B)), the probability of the first of the pair.
         first = np.clip(expit(-(raw * self.slopes + self.shifts)), _LEAST, 1.0 - _LEAST)
-        if self.classes == 2:
-            return np.stack([first[:, 0], 1.0 - first[:, 0]], axis=1)
         return np.stack([self._couple(row) for row in first])
 
     def _couple(self, first: Array) -> Array:
-        """Return class probabilities that fit those of the pairs best."""
+        """Return class probabilities that fit those of the pairs best; for one pair too, as libsvm does."""
         count = self.classes
         pair = np.zeros((count, count))
         pair[self._first, self._second] = first

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairway.compilers.base import NotConvertible
-from fairway.compilers.steps.arithmetic import refuse_nonfinite, squared_distances
+from fairway.compilers.steps.arithmetic import refuse_nonfinite, softmax, squared_distances
 from fairway.compilers.steps.base import Array, Indexes, Model, Source, reads_model
 from fairway.compilers.steps.scaling import array
 
@@ -89,20 +89,49 @@ class Neighbors(Model):
 
 @dataclasses.dataclass
 class Centroids(Model):
-    """The class of the nearest centroid."""
+    """The class of the nearest centroid; probabilities by distances in units of the spread within classes.
+
+    Source: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, eq. 18.2.
+
+    Attributes:
+        points: Centroids.
+        manhattan: Whether distances are sums of differences.
+        spread: Spread of each feature within classes; 1 where there is none.
+        log_priors: Logarithm of each class's prior.
+        by_score: Whether the score decides, not the distance alone.
+    """
 
     is_classifier: ClassVar[bool] = True
     points: Array
     manhattan: bool
+    spread: Array
+    log_priors: Array
+    by_score: bool
 
     def raw(self, value: Array) -> Array:
         refuse_nonfinite(value)
-        if self.manhattan:
-            return np.abs(value[:, None, :] - self.points).sum(axis=2)  # type: ignore[no-any-return]
-        return squared_distances(value, self.points)
+        return value
 
     def answers(self, raw: Array) -> NDArray[Any]:
-        return raw.argmin(axis=1)
+        if self.by_score:
+            return self._scores(raw).argmax(axis=1)
+        return self._distances(raw, self.points).argmin(axis=1)
+
+    def _distances(self, rows: Array, points: Array) -> Array:
+        if self.manhattan:
+            return np.abs(rows[:, None, :] - points).sum(axis=2)  # type: ignore[no-any-return]
+        return squared_distances(rows, points)
+
+    def _scores(self, rows: Array) -> Array:
+        found = self._distances(rows / self.spread, self.points / self.spread)
+        return 2.0 * self.log_priors - (found * found if self.manhattan else found)
+
+    def decision(self, raw: Array) -> Array:
+        scores = self._scores(raw)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def chances(self, raw: Array) -> Array:
+        return softmax(self._scores(raw))
 
 
 def _power(est: Any) -> float:
@@ -143,7 +172,14 @@ def read_neighbors_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001
 
 @reads_model("NearestCentroid")
 def read_centroids(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
-    """Read a NearestCentroid; with priors or shrunken distances of newer releases it is left alone."""
-    if est.metric not in {"euclidean", "manhattan"} or getattr(est, "priors", "uniform") != "uniform":
-        raise NotConvertible("NearestCentroid with this metric or these priors has no compiled form")
-    return Centroids(array(est.centroids_), est.metric == "manhattan")
+    """Read a NearestCentroid."""
+    if est.metric not in {"euclidean", "manhattan"}:
+        raise NotConvertible(f"NearestCentroid with the metric {est.metric!r} has no compiled form")
+    points = array(est.centroids_)
+    count = len(points)
+    # Before scikit-learn 1.6 there were no priors and no probabilities.
+    priors = np.asarray(getattr(est, "class_prior_", np.full(count, 1.0 / count)))
+    spread = np.array(getattr(est, "within_class_std_dev_", np.ones(points.shape[1])), np.float64)
+    spread[spread == 0.0] = 1.0
+    uniform = bool(np.isclose(priors, 1.0 / count).all())
+    return Centroids(points, est.metric == "manhattan", spread, array(np.log(priors)), not uniform)

@@ -30,17 +30,21 @@ class OnnxTrees(Step):
         model: The ONNX file.
         rounded: Whether rows are rounded to float32 first.
         missing: Whether missing values are taken.
+        single: Whether the operator works in float32, where the original adds up in float32.
     """
 
     model: bytes
     rounded: bool
     missing: bool
+    single: bool = False
 
     def __post_init__(self) -> None:
         self._run = _session(self.model).run
 
     def __call__(self, value: Array) -> Array:
         rows = tree_input(value, rounded=self.rounded, missing=self.missing)
+        if self.single:
+            return self._run(("y",), {"x": rows.astype(np.float32)})[0].astype(np.float64)  # type: ignore[no-any-return]
         return self._run(("y",), {"x": rows})[0]  # type: ignore[no-any-return]
 
 
@@ -130,7 +134,8 @@ def to_onnx(trees: Trees) -> OnnxTrees:
         else:
             for targets, weights in _split(trees, members):
                 ensemble.add(trees, members, targets, weights)
-    return OnnxTrees(_model(ensemble, trees.outputs), trees.rounded, trees.missing)
+    model = _model(ensemble, trees.outputs, single=trees.single)
+    return OnnxTrees(model, trees.rounded, trees.missing, trees.single)
 
 
 def _members(trees: Trees) -> Iterator[Indexes]:
@@ -155,15 +160,17 @@ def _split(trees: Trees, members: Indexes) -> Iterator[tuple[Indexes, Array]]:
             yield np.full(len(trees.left), output), trees.values[:, output]
 
 
-def _model(ensemble: _Ensemble, outputs: int) -> bytes:
+def _model(ensemble: _Ensemble, outputs: int, *, single: bool) -> bytes:
     try:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError as cause:
         raise MissingExtra("onnx", "compile", purpose="compiling trees") from cause
 
-    def tensor(values: list[Any], kind: type) -> Any:
-        return numpy_helper.from_array(np.concatenate(values).astype(kind))
+    number = np.float32 if single else np.float64
+
+    def tensor(values: list[Any]) -> Any:
+        return numpy_helper.from_array(np.concatenate(values).astype(number))
 
     def integers(values: list[Any]) -> list[int]:
         return np.concatenate(values).astype(np.int64).tolist()  # type: ignore[no-any-return]
@@ -177,7 +184,7 @@ def _model(ensemble: _Ensemble, outputs: int) -> bytes:
         post_transform=0,
         n_targets=outputs,
         nodes_featureids=integers(ensemble.features),
-        nodes_splits=tensor(ensemble.splits, np.float64),
+        nodes_splits=tensor(ensemble.splits),
         nodes_modes=numpy_helper.from_array(np.full(ensemble.nodes, _AT_MOST, np.uint8)),
         nodes_truenodeids=integers(ensemble.true_ids),
         nodes_trueleafs=integers(ensemble.true_leaves),
@@ -186,10 +193,10 @@ def _model(ensemble: _Ensemble, outputs: int) -> bytes:
         nodes_missing_value_tracks_true=integers(ensemble.missing_true),
         tree_roots=ensemble.roots,
         leaf_targetids=integers(ensemble.targets),
-        leaf_weights=tensor(ensemble.weights, np.float64),
+        leaf_weights=tensor(ensemble.weights),
     )
     ends = [
-        helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None, width])
+        helper.make_tensor_value_info(name, TensorProto.FLOAT if single else TensorProto.DOUBLE, [None, width])
         for name, width in (("x", None), ("y", outputs))
     ]
     graph = helper.make_graph([node], "trees", ends[:1], ends[1:])

@@ -42,6 +42,7 @@ class Trees(Step):
         rounded: Whether rows are rounded to float32 first.
         missing: Whether missing values are taken.
         separate: Whether to give the (single) output of each tree, (n, trees), instead of their sum.
+        single: Whether sums are rounded to float32 after each tree.
     """
 
     feature: Indexes
@@ -55,11 +56,12 @@ class Trees(Step):
     rounded: bool
     missing: bool
     separate: bool = False
+    single: bool = False
 
     def __post_init__(self) -> None:
+        self._terms = self.values.astype(np.float32) if self.single else self.values
         self._children = np.ascontiguousarray(np.stack([self.right, self.left], axis=1)).ravel()
         self._default = self.missing_left.astype(bool)
-        self._one = self.values.shape[1] == 1
 
     @property
     def outputs(self) -> int:
@@ -77,7 +79,8 @@ class Trees(Step):
         if self.separate:
             return self.values[:, 0].take(leaves)
         # Adding up from left to right: scikit-learn and ONNX Runtime do, and ties depend on it.
-        return np.add.accumulate(self.values.take(leaves, axis=0), axis=1)[:, -1]
+        sums = np.add.accumulate(self._terms.take(leaves, axis=0), axis=1)[:, -1]
+        return sums.astype(np.float64) if self.single else sums
 
     def _leaves(self, value: Array) -> Indexes:
         """Return the leaf that each row reaches in each tree, (rows, trees)."""
@@ -150,8 +153,10 @@ class OneTree:
     missing_left: Any = None
 
 
-def plant(trees: Sequence[OneTree], *, rounded: bool, missing: bool, separate: bool = False) -> Trees:
-    """Return one table for trees, whose leaf values must have the same width."""
+def plant(
+    trees: Sequence[OneTree], *, rounded: bool, missing: bool, separate: bool = False, single: bool = False
+) -> Trees:
+    """Return one table for trees, whose leaf values must have the same width; the flags are those of `Trees`."""
     starts = np.cumsum([0, *(len(tree.feature) for tree in trees)])
     left, right, depth = [], [], 0
     for tree, start in zip(trees, starts, strict=False):
@@ -181,6 +186,7 @@ def plant(trees: Sequence[OneTree], *, rounded: bool, missing: bool, separate: b
         rounded=rounded,
         missing=missing,
         separate=separate,
+        single=single,
     )
 
 

@@ -1,0 +1,206 @@
+"""Compile a bundle with every compiler, prove each result, and say which predictor shall serve.
+
+What comes out are files and a report: an attachment of the version, keyed by the bundle's digest and outside
+it. The bundle itself never changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from fairway.bundle.bundle import Bundle
+from fairway.bundle.signature import Signature
+from fairway.bundle.validation import Validator
+from fairway.compilers.base import Compiled, NotConvertible, Read, find_compilers, load_compiled
+from fairway.compilers.numpy import read_program
+from fairway.compilers.parity import TOLERANCES, Group, ask_original, prove_equal, seconds_per_call
+from fairway.compilers.rows import proof_rows
+from fairway.errors import ArtifactCorrupt, MissingExtra
+from fairway.flavors.base import Predictor
+from fairway.messages import Columns
+
+NATIVE = "native"
+REPORT = "report.json"
+FORMAT = 1
+_MANY = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class CompilationResult:
+    """What became of a compilation.
+
+    Attributes:
+        files: Contents by path: `<compiler>/...` for every compiled form that was proven, and `report.json`.
+        report: The content of `report.json`: which predictor serves and why, and for each compiler verdict,
+            rows, tolerance, worst row and seconds per call.
+    """
+
+    files: Mapping[str, bytes]
+    report: dict[str, Any]
+
+    @property
+    def predictor(self) -> str:
+        """Name of the predictor that shall serve: a compiler's, or `native`."""
+        name: str = self.report["predictor"]
+        return name
+
+    @property
+    def reason(self) -> str:
+        """Why this one, in a sentence."""
+        reason: str = self.report["reason"]
+        return reason
+
+
+def compile_bundle(
+    bundle: Bundle,
+    model: Any,
+    predictor: Predictor,
+    *,
+    rows: Columns | None = None,
+    compilers: Sequence[str] | None = None,
+) -> CompilationResult:
+    """Compile a bundle's model and prove the result against the original.
+
+    Args:
+        bundle: The bundle.
+        model: The model that its flavor loaded.
+        predictor: The model bound to the signature by its flavor: what a compiled one is compared with.
+        rows: Further rows for the proof, such as the example that the bundle was packed with.
+        compilers: Names of the compilers to try; all by default.
+    """
+    found = find_compilers()
+    golden = bundle.golden.columns(Validator(bundle.signature))
+    groups = _groups(bundle, model, predictor, golden, rows)
+    files: dict[str, bytes] = {}
+    entries: dict[str, dict[str, Any]] = {}
+    for name in compilers if compilers is not None else sorted(found):
+        attempt = _attempt(name, bundle, model, golden, groups)
+        entries[name] = attempt.entry
+        if attempt.compiled is not None and attempt.entry["verdict"] == "equal":
+            files.update({f"{name}/{path}": data for path, data in attempt.compiled.files.items()})
+    timing = _timing(predictor, golden)
+    chosen, reason = _choose(entries, timing)
+    report = {
+        "format": FORMAT,
+        "digest": bundle.digest,
+        "predictor": chosen,
+        "reason": reason,
+        "native": timing,
+        "compilers": entries,
+        "environment": {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()},
+    }
+    files[REPORT] = msgspec.json.format(msgspec.json.encode(report, order="sorted"))
+    return CompilationResult(files, report)
+
+
+def read_report(read: Read) -> dict[str, Any]:
+    """Return the report that `compile_bundle` wrote.
+
+    Raises:
+        ArtifactCorrupt: It is no report, or one of a newer format.
+    """
+    try:
+        report: dict[str, Any] = msgspec.json.decode(read(REPORT))
+        if report["format"] != FORMAT:
+            raise ArtifactCorrupt(f"the compilation report has the unknown format {report['format']}")
+    except (msgspec.DecodeError, KeyError, TypeError) as cause:
+        raise ArtifactCorrupt("the compilation report cannot be read") from cause
+    return report
+
+
+def load_predictor(read: Read, signature: Signature, *, name: str | None = None) -> Predictor | None:
+    """Return the compiled predictor that shall serve, or None where the native one does.
+
+    Args:
+        read: Gives the verified bytes of the files that `compile_bundle` wrote.
+        signature: The bundle's signature.
+        name: Compiler to use instead of the one that the report chose.
+
+    Raises:
+        ArtifactCorrupt: The files are damaged, or *name* was not proven for this bundle.
+        MissingExtra: The predictor's library is not installed.
+    """
+    report = read_report(read)
+    chosen = name or report["predictor"]
+    if chosen == NATIVE:
+        return None
+    entry = report["compilers"].get(chosen)
+    if entry is None or entry["verdict"] != "equal":
+        why = entry["reason"] if entry else "it was not tried"
+        raise ArtifactCorrupt(f"the predictor {chosen!r} must not serve this model: {why}")
+    return load_compiled(chosen, lambda path: read(f"{chosen}/{path}"), signature)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Attempt:
+    entry: dict[str, Any]
+    compiled: Compiled | None = None
+
+
+def _groups(
+    bundle: Bundle, model: Any, native: Predictor, golden: Columns, rows: Columns | None
+) -> list[Group]:
+    """Return the rows of the proof with the original's answers; none if nothing converts anyway."""
+    signature = bundle.signature
+    try:
+        program, _ = read_program(model, signature, bundle.manifest.options)
+    except NotConvertible:
+        program = None
+    return ask_original(native, signature.names, proof_rows(signature, program, golden, rows))
+
+
+def _attempt(name: str, bundle: Bundle, model: Any, golden: Columns, groups: Sequence[Group]) -> _Attempt:
+    signature = bundle.signature
+    try:
+        compiled = find_compilers()[name].compile(model, signature, bundle.manifest.options)
+        predictor = load_compiled(name, compiled.files.__getitem__, signature)
+    except NotConvertible as reason:
+        return _Attempt({"verdict": "not convertible", "reason": str(reason)})
+    except MissingExtra as reason:
+        return _Attempt({"verdict": "not available", "reason": reason.detail})
+    proof = prove_equal(predictor, signature.names, groups, tolerance=TOLERANCES[compiled.precision])
+    if not proof.fault:
+        proof.fault = _golden_fault(bundle, predictor, golden, proof.tolerance)
+    entry = {
+        **proof.to_dict(),
+        "reason": proof.fault or "every row that was tried is answered alike",
+        "precision": compiled.precision,
+        **_timing(predictor, golden),
+    }
+    return _Attempt(entry, compiled)
+
+
+def _golden_fault(bundle: Bundle, predictor: Predictor, golden: Columns, tolerance: float) -> str:
+    examples = dataclasses.replace(bundle.golden, tolerance=max(tolerance, bundle.golden.tolerance))
+    outputs = predictor.predict(golden, probabilities=examples.probabilities is not None)
+    return next(iter(examples.differences(outputs)), "")
+
+
+def _timing(predictor: Predictor, golden: Columns) -> dict[str, float]:
+    if not len(golden):
+        return {"seconds_one_row": 0.0, "seconds_100_rows": 0.0}
+    one = Columns(golden.names, golden.rows[:1])
+    many = Columns(golden.names, [golden.rows[n % len(golden)] for n in range(_MANY)])
+    return {
+        "seconds_one_row": seconds_per_call(predictor, one),
+        "seconds_100_rows": seconds_per_call(predictor, many),
+    }
+
+
+def _choose(entries: Mapping[str, dict[str, Any]], native: Mapping[str, float]) -> tuple[str, str]:
+    """Return the name of the fastest predictor for one row among those proven, and why."""
+    proven = {name: e["seconds_one_row"] for name, e in entries.items() if e["verdict"] == "equal"}
+    if not proven:
+        reasons = sorted({f"{name}: {entry['reason']}" for name, entry in entries.items()})
+        return NATIVE, f"the model serves as it is, because it was not compiled ({'; '.join(reasons)})"
+    best = min(proven, key=proven.__getitem__)
+    took, before = proven[best] * 1e6, native["seconds_one_row"] * 1e6
+    if took >= before:
+        return NATIVE, f"the model serves as it is, which takes {before:.0f} microseconds a row, {best} {took:.0f}"
+    return best, f"{best} was proven equal and takes {took:.1f} microseconds a row, the original {before:.0f}"
