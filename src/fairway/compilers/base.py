@@ -48,13 +48,16 @@ class Compiler(Protocol):
 
     name: str
 
-    def compile(self, model: Any, signature: Signature, options: Mapping[str, Any]) -> Compiled:
+    def compile(
+        self, model: Any, signature: Signature, options: Mapping[str, Any], *, code: Mapping[str, bytes]
+    ) -> Compiled:
         """Return the compiled form of a fitted model.
 
         Args:
             model: The model that the bundle's flavor loaded.
             signature: Its typed inputs and outputs.
             options: The flavor's own, which say how the model is fed.
+            code: Source files that travel with the model, by path.
 
         Raises:
             NotConvertible: There is no equivalent; the message is one sentence.

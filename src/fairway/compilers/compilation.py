@@ -76,14 +76,19 @@ def compile_bundle(
     """
     found = find_compilers()
     golden = bundle.golden.columns(Validator(bundle.signature))
-    groups = _groups(bundle, model, predictor, golden, rows)
-    files: dict[str, bytes] = {}
-    entries: dict[str, dict[str, Any]] = {}
-    for name in compilers if compilers is not None else sorted(found):
-        attempt = _attempt(name, bundle, model, golden, groups)
-        entries[name] = attempt.entry
-        if attempt.compiled is not None and attempt.entry["verdict"] == "equal":
-            files.update({f"{name}/{path}": data for path, data in attempt.compiled.files.items()})
+    attempts = {
+        name: _compile(name, bundle, model) for name in (sorted(found) if compilers is None else compilers)
+    }
+    if any(attempt.predictor for attempt in attempts.values()):
+        groups = _groups(bundle, model, predictor, golden, rows)
+        attempts = {name: _proven(attempt, bundle, golden, groups) for name, attempt in attempts.items()}
+    entries = {name: attempt.entry for name, attempt in attempts.items()}
+    files = {
+        f"{name}/{path}": data
+        for name, attempt in attempts.items()
+        if attempt.compiled is not None and attempt.entry["verdict"] == "equal"
+        for path, data in attempt.compiled.files.items()
+    }
     timing = _timing(predictor, golden)
     chosen, reason = _choose(entries, timing)
     report = {
@@ -139,41 +144,52 @@ def load_predictor(read: Read, signature: Signature, *, name: str | None = None)
 
 @dataclasses.dataclass(frozen=True)
 class _Attempt:
+    """One compiler's try: what the report says of it, and the compiled model if there is one."""
+
     entry: dict[str, Any]
     compiled: Compiled | None = None
+    predictor: Predictor | None = None
 
 
-def _groups(
-    bundle: Bundle, model: Any, native: Predictor, golden: Columns, rows: Columns | None
-) -> list[Group]:
-    """Return the rows of the proof with the original's answers; none if nothing converts anyway."""
+def _compile(name: str, bundle: Bundle, model: Any) -> _Attempt:
     signature = bundle.signature
     try:
-        program, _ = read_program(model, signature, bundle.manifest.options)
-    except NotConvertible:
-        program = None
-    return ask_original(native, signature.names, proof_rows(signature, program, golden, rows))
-
-
-def _attempt(name: str, bundle: Bundle, model: Any, golden: Columns, groups: Sequence[Group]) -> _Attempt:
-    signature = bundle.signature
-    try:
-        compiled = find_compilers()[name].compile(model, signature, bundle.manifest.options)
+        compiled = find_compilers()[name].compile(model, signature, bundle.manifest.options, code=bundle.code)
         predictor = load_compiled(name, compiled.files.__getitem__, signature)
     except NotConvertible as reason:
         return _Attempt({"verdict": "not convertible", "reason": str(reason)})
     except MissingExtra as reason:
         return _Attempt({"verdict": "not available", "reason": reason.detail})
-    proof = prove_equal(predictor, signature.names, groups, tolerance=TOLERANCES[compiled.precision])
+    return _Attempt({}, compiled, predictor)
+
+
+def _groups(
+    bundle: Bundle, model: Any, native: Predictor, golden: Columns, rows: Columns | None
+) -> list[Group]:
+    """Return the rows of the proof with the original's answers."""
+    signature = bundle.signature
+    try:
+        program, _ = read_program(model, signature, bundle.manifest.options, bundle.code)
+    except NotConvertible:
+        # A compiler from elsewhere knows more than ours: its result is proven without thresholds and ties.
+        program = None
+    return ask_original(native, signature.names, proof_rows(signature, program, golden, rows))
+
+
+def _proven(attempt: _Attempt, bundle: Bundle, golden: Columns, groups: Sequence[Group]) -> _Attempt:
+    if attempt.compiled is None or attempt.predictor is None:
+        return attempt
+    precision, predictor = attempt.compiled.precision, attempt.predictor
+    proof = prove_equal(predictor, bundle.signature.names, groups, tolerance=TOLERANCES[precision])
     if not proof.fault:
         proof.fault = _golden_fault(bundle, predictor, golden, proof.tolerance)
     entry = {
         **proof.to_dict(),
         "reason": proof.fault or "every row that was tried is answered alike",
-        "precision": compiled.precision,
+        "precision": precision,
         **_timing(predictor, golden),
     }
-    return _Attempt(entry, compiled)
+    return dataclasses.replace(attempt, entry=entry)
 
 
 def _golden_fault(bundle: Bundle, predictor: Predictor, golden: Columns, tolerance: float) -> str:

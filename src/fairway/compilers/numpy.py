@@ -10,8 +10,9 @@ from typing import Any
 
 from fairway.bundle.signature import Signature
 from fairway.compilers.base import Compiled, NotConvertible, Read
-from fairway.compilers.program import Program, ProgramPredictor, load_program, parts_of
+from fairway.compilers.program import Program, ProgramPredictor, load_program, parts_of, replace_parts
 from fairway.compilers.steps.base import Model, Source, read_model
+from fairway.compilers.steps.functions import model_inside, with_source
 from fairway.compilers.steps.inputs import source_of
 from fairway.compilers.steps.trees import Trees
 from fairway.flavors.base import Predictor
@@ -22,9 +23,11 @@ class NumpyCompiler:
 
     name = "numpy"
 
-    def compile(self, model: Any, signature: Signature, options: Mapping[str, Any]) -> Compiled:
+    def compile(
+        self, model: Any, signature: Signature, options: Mapping[str, Any], *, code: Mapping[str, bytes]
+    ) -> Compiled:
         """Read the estimator and everything in it."""
-        program, precision = read_program(model, signature, options)
+        program, precision = read_program(model, signature, options, code)
         return Compiled(program.dump(), precision)
 
     def load(self, read: Read, signature: Signature) -> Predictor:
@@ -35,7 +38,9 @@ class NumpyCompiler:
 COMPILER = NumpyCompiler()
 
 
-def read_program(model: Any, signature: Signature, options: Mapping[str, Any]) -> tuple[Program, str]:
+def read_program(
+    model: Any, signature: Signature, options: Mapping[str, Any], code: Mapping[str, bytes]
+) -> tuple[Program, str]:
     """Return a fitted model as a program, and the precision in which the original computes.
 
     Raises:
@@ -47,7 +52,8 @@ def read_program(model: Any, signature: Signature, options: Mapping[str, Any]) -
     except (AttributeError, IndexError, TypeError, ValueError) as cause:
         # An estimator of another release, or one that was not fitted to the end: it has other attributes.
         raise NotConvertible(f"{type(model).__name__} is not as it is expected to be: {cause}") from cause
-    labels = labels_of(model) if found.is_classifier else []
+    found = replace_parts(found, lambda part: with_source(part, code))
+    labels = labels_of(model_inside(model)) if found.is_classifier else []
     if found.is_classifier and not labels:
         raise NotConvertible(f"{type(model).__name__} has no list of classes")
     return Program(found, labels), _precision(found, source)

@@ -23,9 +23,11 @@ class OnnxCompiler:
 
     name = "onnx"
 
-    def compile(self, model: Any, signature: Signature, options: Mapping[str, Any]) -> Compiled:
+    def compile(
+        self, model: Any, signature: Signature, options: Mapping[str, Any], *, code: Mapping[str, bytes]
+    ) -> Compiled:
         """Read the estimator and everything in it; hand the trees to ONNX Runtime."""
-        program, precision = read_program(model, signature, options)
+        program, precision = read_program(model, signature, options, code)
         if not any(isinstance(part, Trees) for part in parts_of(program.model)):
             raise NotConvertible("the model has no trees: ONNX Runtime would do nothing that NumPy does not")
         return Compiled(Program(replace_parts(program.model, _handed_over), program.labels).dump(), precision)

@@ -86,7 +86,7 @@ class _Writer:
             self.arrays[key] = value
             return {"array": key}
         if isinstance(value, bytes):
-            name = f"part_{len(self.files)}.onnx"
+            name = f"part_{len(self.files)}.bin"
             self.files[name] = value
             return {"file": name}
         if isinstance(value, list | tuple):

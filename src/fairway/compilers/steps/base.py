@@ -261,6 +261,10 @@ def read_transformer(estimator: Any, source: Source) -> tuple[list[Step], Source
         NotConvertible: There is no equivalent.
     """
     reader = _reader(TRANSFORMERS, estimator)
+    if reader is None:
+        from fairway.compilers.steps.functions import read_own_transformer
+
+        return read_own_transformer(estimator, source)
     steps, source = fit_source(source, reader, estimator)
     step, result = reader.read(estimator, source)
     if reader.missing != "kept":
@@ -275,6 +279,10 @@ def read_model(estimator: Any, source: Source) -> Model:
         NotConvertible: There is no equivalent.
     """
     reader = _reader(MODELS, estimator)
+    if reader is None:
+        from fairway.compilers.steps.functions import read_own_model
+
+        return read_own_model(estimator, source)
     steps, source = fit_source(source, reader, estimator)
     model: Model = reader.read(estimator, source)
     return prepared(steps, model)
@@ -287,12 +295,15 @@ def prepared(steps: Sequence[Step], model: Model) -> Model:
     return Prepared(list(steps), model) if steps else model
 
 
-def _reader(readers: dict[str, Reader], estimator: Any) -> Reader:
+def _reader(readers: dict[str, Reader], estimator: Any) -> Reader | None:
+    """Return the reader for an estimator; None for a class that says itself what it is made of."""
     load_all()
     name = class_name(estimator)
-    if name not in readers:
-        raise NotConvertible(f"{name} has no compiled form")
-    return readers[name]
+    if name in readers:
+        return readers[name]
+    if callable(getattr(estimator, "as_steps", None)):
+        return None
+    raise NotConvertible(f"{name} has no compiled form")
 
 
 def fit_source(source: Source, reader: Reader, estimator: Any) -> tuple[list[Step], Source]:

@@ -13,7 +13,7 @@ from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.arithmetic import expit, softmax
 from fairway.compilers.steps.base import Array, Model, Source, Step, prepared, reads_model
 from fairway.compilers.steps.ensembles import BoostedClassifier, BoostedRegressor
-from fairway.compilers.steps.trees import CategorySets, OneTree, Trees, constant_tree, plant
+from fairway.compilers.steps.trees import OneTree, Questions, Trees, constant_tree, plant
 
 
 
@@ -151,8 +151,7 @@ def read_lightgbm(est: Any, source: Source) -> Model:
     if not trees:
         trees = [constant_tree(np.zeros(outputs))]
     planted = plant(trees, rounded=False, missing=True)
-    steps: list[Step] = [reading.questions] if reading.questions.features else []
-    return prepared(steps, _lightgbm_model(objective, settings, planted, hasattr(est, "classes_")))
+    return prepared(reading.questions.steps(), _lightgbm_model(objective, settings, planted, hasattr(est, "classes_")))
 
 
 def _lightgbm_model(objective: str, settings: list[str], trees: Trees, classifies: bool) -> Model:  # noqa: FBT001
@@ -177,9 +176,8 @@ class _LightgbmReading:
     """Turns LightGBM's nested trees into nodes, and its questions for categories into 0/1 features."""
 
     def __init__(self, outputs: int, width: int) -> None:
-        self.questions = CategorySets([], [], [], [])
+        self.questions = Questions(width)
         self._outputs = outputs
-        self._width = width
 
     def tree(self, root: dict[str, Any], output: int) -> OneTree:
         rows: list[list[Any]] = []
@@ -216,8 +214,4 @@ class _LightgbmReading:
 
     def _category(self, node: dict[str, Any]) -> int:
         members = [int(member) for member in str(node["threshold"]).split("||")]
-        self.questions.features.append(int(node["split_feature"]))
-        self.questions.sets.append(members)
-        self.questions.known.append(members)
-        self.questions.missing_in.append(False)
-        return self._width + len(self.questions.features) - 1
+        return self.questions.ask(int(node["split_feature"]), members, known=members, others=False)

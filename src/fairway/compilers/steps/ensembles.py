@@ -22,8 +22,8 @@ from fairway.compilers.steps.base import (
 )
 from fairway.compilers.steps.scaling import array
 from fairway.compilers.steps.trees import (
-    CategorySets,
     OneTree,
+    Questions,
     constant_tree,
     plant,
     sklearn_tree,
@@ -266,24 +266,23 @@ def read_gradient_boosting_regressor(est: Any, source: Source) -> Model:  # noqa
     return BoostedRegressor(plant(_boosted_trees(est, _start_of(est)), rounded=True, missing=False), "identity")
 
 
-def _histogram_trees(est: Any, width: int) -> tuple[list[OneTree], CategorySets | None]:
-    """Return the trees of histogram boosting, and the 0/1 features that questions for categories need."""
+def _histogram_trees(est: Any, width: int) -> tuple[list[OneTree], Questions]:
+    """Return the trees of histogram boosting, and the questions for categories that they ask."""
     start = np.broadcast_to(array(est._baseline_prediction).ravel(), (width,))  # noqa: SLF001 - as below
-    questions = CategorySets([], [], [], [])
+    questions = Questions(est.n_features_in_)
     known = _known_categories(est)
     trees = [constant_tree(array(start))]
     for stage in est._predictors:  # noqa: SLF001 - no public attribute has the trees
         for place, predictor in enumerate(stage):
-            trees.append(_histogram_tree(predictor, place, width, questions, known, est.n_features_in_))
-    return trees, questions if questions.features else None
+            trees.append(_histogram_tree(predictor, place, width, questions, known))
+    return trees, questions
 
 
 def _known_categories(est: Any) -> dict[int, list[int]]:
     flags = getattr(est, "is_categorical_", None)
     if flags is None:
         return {}
-    _, places = est._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001 - as above
-    bitsets, _ = est._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001 - as above
+    bitsets, places = est._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001 - as above
     return {
         feature: _members(bitsets[places[feature]])
         for feature in np.flatnonzero(est._bin_mapper.is_categorical_).tolist()  # noqa: SLF001 - as above
@@ -296,7 +295,7 @@ def _members(bitset: Any) -> list[int]:
 
 
 def _histogram_tree(
-    predictor: Any, place: int, width: int, questions: CategorySets, known: dict[int, list[int]], features: int
+    predictor: Any, place: int, width: int, questions: Questions, known: dict[int, list[int]]
 ) -> OneTree:
     nodes = predictor.nodes
     leaf = nodes["is_leaf"].astype(bool)
@@ -306,12 +305,10 @@ def _histogram_tree(
     left, right = nodes["left"].astype(np.intp).copy(), nodes["right"].astype(np.intp).copy()
     for node in np.flatnonzero(~leaf & nodes["is_categorical"].astype(bool)):
         asked = int(feature[node])
-        questions.features.append(asked)
-        questions.sets.append(_members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]))
-        questions.known.append(known[asked])
-        questions.missing_in.append(bool(missing_left[node]))
+        members = _members(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]])
+        number = questions.ask(asked, members, known=known[asked], others=bool(missing_left[node]))
         # "1 goes left" as "at most 0.5 goes left" with the children changed over.
-        feature[node], threshold[node] = features + len(questions.features) - 1, 0.5
+        feature[node], threshold[node] = number, 0.5
         left[node], right[node] = right[node], left[node]
     values = np.zeros((len(nodes), width))
     values[:, place] = nodes["value"]
@@ -332,8 +329,7 @@ def _histogram_source(est: Any, source: Source) -> tuple[list[Step], Source]:
 def _histogram_model(est: Any, source: Source, width: int) -> tuple[list[Step], Any]:
     steps, _ = _histogram_source(est, source)
     trees, questions = _histogram_trees(est, width)
-    steps = [*steps, *([questions] if questions else [])]
-    return steps, plant(trees, rounded=False, missing=True)
+    return [*steps, *questions.steps()], plant(trees, rounded=False, missing=True)
 
 
 @reads_model("HistGradientBoostingClassifier", takes=("columns", "dense"), missing="kept")

@@ -207,6 +207,12 @@ def name_of_ufunc(function: Any) -> str:
     raise NotConvertible(f"the function {getattr(function, '__name__', function)!r} is not one of NumPy's")
 
 
+def _only_checks(function: Any) -> bool:
+    """Tell whether a function is scikit-learn's own check of an array, as histogram boosting has it inside."""
+    inner = getattr(function, "func", None)
+    return getattr(inner, "__name__", "") == "check_array" and inner.__module__.startswith("sklearn.")
+
+
 def array(values: Any) -> Array:
     """Return fitted values as a contiguous float64 array."""
     return np.ascontiguousarray(values, np.float64)
@@ -282,6 +288,9 @@ def read_function_transformer(est: Any, source: Source) -> tuple[Step, Source]:
 
     if est.func is None:
         return Chain([]), source
+    if _only_checks(est.func):
+        steps, source = convert(source, ("dense", "objects"), "FunctionTransformer")
+        return Chain(steps), source
     if est.kw_args:
         raise NotConvertible("a FunctionTransformer with arguments has no compiled form")
     name = name_of_ufunc(est.func)

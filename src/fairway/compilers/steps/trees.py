@@ -13,15 +13,17 @@ this form, exactly, when they are read:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.base import Array, Indexes, Step
 from fairway.compilers.steps.scaling import array
 
 _BLOCK = 1 << 18
+_MOST_ANSWERS = 20_000_000
 _FLOAT32_SAFE = 1e76
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -121,24 +123,56 @@ class CategorySets(Step):
 
     Attributes:
         features: Feature that each question asks for.
-        sets: Categories of each set.
-        known: Categories that were seen in training; others count as missing.
-        missing_in: Whether a missing value counts as in the set.
+        table: Answer of each question for each category from 0 on; the last one for all others.
     """
 
-    features: list[int]
-    sets: list[list[int]]
-    known: list[list[int]]
-    missing_in: list[bool]
+    features: Indexes
+    table: Array
+
+    def __post_init__(self) -> None:
+        self._used, self._place = np.unique(self.features, return_inverse=True)
+        self._others = self.table.shape[1] - 1
+        self._starts = np.arange(len(self.features)) * self.table.shape[1]
 
     def __call__(self, value: Array) -> Array:
-        extra = np.empty((len(value), len(self.features)))
-        for place, feature in enumerate(self.features):
-            column = value[:, feature]
-            seen = np.isin(column, self.known[place])
-            inside = np.isin(column, self.sets[place])
-            extra[:, place] = np.where(seen, inside, self.missing_in[place])
-        return np.concatenate([value, extra], axis=1)
+        chosen = value.take(self._used, axis=1)
+        known = (chosen > -1.0) & (chosen < self._others)
+        codes = np.where(known, chosen, self._others).astype(np.intp)
+        return np.concatenate([value, self.table.take(codes.take(self._place, axis=1) + self._starts)], axis=1)
+
+
+class Questions:
+    """Collects questions for categories while trees are read; equal ones are asked once."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._asked: dict[tuple[int, frozenset[int], frozenset[int], bool], int] = {}
+
+    def ask(self, feature: int, members: Iterable[int], *, known: Iterable[int], others: bool) -> int:
+        """Return the number of the feature that is 1 for categories among *members*.
+
+        Args:
+            feature: Feature with the category.
+            members: Categories in the set.
+            known: Categories that count as such; all else is answered by *others*.
+            others: Answer for unknown and missing categories.
+        """
+        key = feature, frozenset(members), frozenset(known), others
+        return self._width + self._asked.setdefault(key, len(self._asked))
+
+    def steps(self) -> list[Step]:
+        """Return the step that answers the questions; none if there are no questions."""
+        if not self._asked:
+            return []
+        size = 1 + max((max(known, default=0) for _, _, known, _ in self._asked), default=0)
+        if size * len(self._asked) > _MOST_ANSWERS:
+            raise NotConvertible("the trees ask for categories with too large numbers")
+        table = np.zeros((len(self._asked), size + 1))
+        for row, (_, members, known, others) in zip(table, self._asked, strict=True):
+            row[:] = others
+            row[sorted(known)] = 0.0
+            row[sorted(members & known)] = 1.0
+        return [CategorySets(np.array([key[0] for key in self._asked], np.intp), table)]
 
 
 @dataclasses.dataclass
