@@ -98,7 +98,11 @@ def compile_bundle(
         "reason": reason,
         "native": timing,
         "compilers": entries,
-        "environment": {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()},
+        "environment": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        },
     }
     files[REPORT] = msgspec.json.format(msgspec.json.encode(report, order="sorted"))
     return CompilationResult(files, report)
@@ -218,5 +222,8 @@ def _choose(entries: Mapping[str, dict[str, Any]], native: Mapping[str, float]) 
     best = min(proven, key=proven.__getitem__)
     took, before = proven[best] * 1e6, native["seconds_one_row"] * 1e6
     if took >= before:
-        return NATIVE, f"the model serves as it is, which takes {before:.0f} microseconds a row, {best} {took:.0f}"
+        return (
+            NATIVE,
+            f"the model serves as it is, which takes {before:.0f} microseconds a row, {best} {took:.0f}",
+        )
     return best, f"{best} was proven equal and takes {took:.1f} microseconds a row, the original {before:.0f}"

@@ -86,7 +86,9 @@ class Group:
     answers: list[_Answer]
 
 
-def ask_original(native: Predictor, names: Sequence[str], groups: Iterable[tuple[str, list[Row]]]) -> list[Group]:
+def ask_original(
+    native: Predictor, names: Sequence[str], groups: Iterable[tuple[str, list[Row]]]
+) -> list[Group]:
     """Return groups of rows with what the original answers, to be compared with any number of others."""
     return [Group(name, rows, _in_blocks(native, names, rows)) for name, rows in groups]
 
@@ -143,7 +145,9 @@ def _compare(proof: Proof, group: str, record: dict[str, Any], want: _Answer, go
                 )
                 return
         elif expected != actual or type(expected) is not type(actual):
-            proof.fault = f"a label differs in a row of the group {group!r}: {actual!r} instead of {expected!r}"
+            proof.fault = (
+                f"a label differs in a row of the group {group!r}: {actual!r} instead of {expected!r}"
+            )
             _keep(proof, proof.worst, group, record, want, got)
             return
 
@@ -178,7 +182,7 @@ def _difference(expected: float, actual: Any) -> float:
 
 
 def _answers(predictor: Predictor, names: Sequence[str], rows: Sequence[Row]) -> list[_Answer]:
-    """Return the answer to each row; when a call fails its rows are tried in halves until the guilty are alone."""
+    """Return the answer to each row; rows of a call that fails are tried in halves until the guilty are alone."""
     if not rows:
         return []
     try:

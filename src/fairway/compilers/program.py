@@ -140,7 +140,9 @@ def replace_parts(value: Any, replace: Callable[[Part], Part]) -> Any:
         return [replace_parts(entry, replace) for entry in value]
     if not isinstance(value, Part):
         return value
-    fields = {f.name: replace_parts(getattr(value, f.name), replace) for f in dataclasses.fields(value) if f.init}
+    fields = {
+        f.name: replace_parts(getattr(value, f.name), replace) for f in dataclasses.fields(value) if f.init
+    }
     return replace(type(value)(**fields))
 
 
@@ -163,6 +165,7 @@ class ProgramPredictor:
         self._has_probabilities = bool(signature.classes)
 
     def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:
+        """Predict every row."""
         value: Any = columns
         for step in self._steps:
             value = step(value)

@@ -18,28 +18,28 @@ if hasattr(np, "vecdot"):
 
     def product(rows: Array, weights: Array) -> Array:
         """Return the (rows, outputs) products of (rows, features) and (outputs, features)."""
-        return np.vecdot(rows[:, None, :], weights)  # type: ignore[no-any-return]
+        return np.vecdot(rows[:, None, :], weights)
 
     def dot(rows: Array, weights: Array) -> Array:
         """Return the (rows) products of (rows, features) and (features)."""
-        return np.vecdot(rows, weights)  # type: ignore[no-any-return]
+        return np.vecdot(rows, weights)
 
 else:  # NumPy 1.26
 
     def product(rows: Array, weights: Array) -> Array:
         """Return the (rows, outputs) products of (rows, features) and (outputs, features)."""
-        return np.einsum("ij,kj->ik", rows, weights)  # type: ignore[no-any-return]
+        return np.einsum("ij,kj->ik", rows, weights)
 
     def dot(rows: Array, weights: Array) -> Array:
         """Return the (rows) products of (rows, features) and (features)."""
-        return np.einsum("ij,j->i", rows, weights)  # type: ignore[no-any-return]
+        return np.einsum("ij,j->i", rows, weights)
 
 
 def sparse_product(rows: SparseRows, columns: Array) -> Array:
     """Return the (rows, outputs) products of sparse rows and (features, outputs), each row by itself."""
     if len(rows.rows) == 1:
         places, values = rows.rows[0]
-        return values.dot(columns[places])[None]  # type: ignore[no-any-return]
+        return values.dot(columns[places])[None]
     return np.array([values.dot(columns[places]) for places, values in rows.rows])
 
 
@@ -52,13 +52,13 @@ def expit(values: Array) -> Array:
 def softmax(scores: Array) -> Array:
     """Return exp(x) / sum(exp(x)) of each row, shifted by its largest value."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def log_sum_exp(scores: Array) -> Array:
     """Return log(sum(exp(x))) of each row, shifted by its largest value, as (n, 1)."""
     largest = scores.max(axis=1, keepdims=True)
-    return largest + np.log(np.exp(scores - largest).sum(axis=1, keepdims=True))  # type: ignore[no-any-return]
+    return largest + np.log(np.exp(scores - largest).sum(axis=1, keepdims=True))
 
 
 def refuse_nonfinite(values: Any) -> None:

@@ -96,11 +96,11 @@ class Model(Part):
 
     def chances(self, raw: Any) -> Array:
         """Return the probability of each class per row, (n, classes)."""
-        raise NotConvertible(f"{type(self).__name__} has no probabilities")
+        raise NotConvertible(f"{type(self).__name__} has no probabilities for {type(raw).__name__}")
 
     def decision(self, raw: Any) -> Array:
         """Return decision values as scikit-learn does: (n) for two classes, else (n, classes)."""
-        raise NotConvertible(f"{type(self).__name__} has no decision values")
+        raise NotConvertible(f"{type(self).__name__} has no decision values for {type(raw).__name__}")
 
 
 @dataclasses.dataclass

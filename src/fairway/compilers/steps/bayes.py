@@ -86,7 +86,7 @@ class Categorical(_LogJoint):
 
 @dataclasses.dataclass
 class Quadratic(_LogJoint):
-    """Normal distributions with covariances: squared distances along the rotated, scaled axes of each class."""
+    """Normal distributions with covariances: squared distances along the rotated, scaled axes of a class."""
 
     means: Array
     axes: list[Array]
@@ -105,7 +105,7 @@ class Quadratic(_LogJoint):
 
 
 @reads_model("GaussianNB")
-def read_gaussian(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_gaussian(est: Any, source: Source) -> Model:
     """Read a GaussianNB."""
     return Gaussian(array(est.theta_), array(est.var_), array(est.class_prior_))
 
@@ -135,13 +135,13 @@ def read_bernoulli(est: Any, source: Source) -> Model:
 
 
 @reads_model("CategoricalNB")
-def read_categorical(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_categorical(est: Any, source: Source) -> Model:
     """Read a CategoricalNB."""
     return Categorical([array(table) for table in est.feature_log_prob_], array(est.class_log_prior_))
 
 
 @reads_model("QuadraticDiscriminantAnalysis")
-def read_quadratic(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_quadratic(est: Any, source: Source) -> Model:
     """Read a QuadraticDiscriminantAnalysis."""
     axes = [
         array((np.asarray(rotation) * np.asarray(scaling) ** -0.5).T)
@@ -149,5 +149,3 @@ def read_quadratic(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reade
     ]
     logs = np.array([np.log(scaling).sum() for scaling in est.scalings_])
     return Quadratic(array(est.means_), axes, array(-0.5 * logs + np.log(est.priors_)))
-
-

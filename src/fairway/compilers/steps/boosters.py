@@ -16,7 +16,6 @@ from fairway.compilers.steps.ensembles import BoostedClassifier, BoostedRegresso
 from fairway.compilers.steps.trees import OneTree, Questions, Trees, constant_tree, plant
 
 
-
 @dataclasses.dataclass
 class SingleScores(Model):
     """Scores in single precision, as XGBoost has them, through its links.
@@ -42,7 +41,7 @@ class SingleScores(Model):
             scores = softmax(scores)
         elif self.link == "log":
             scores = np.exp(scores)
-        return scores.astype(np.float64)  # type: ignore[no-any-return]
+        return scores.astype(np.float64)
 
     def answers(self, raw: Array) -> NDArray[Any]:
         if not self.classifies:
@@ -70,7 +69,7 @@ class NanFor(Step):
     "xgboost.XGBRFRegressor",
     missing="kept",
 )
-def read_xgboost(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_xgboost(est: Any, source: Source) -> Model:
     """Read an XGBoost model: float32 comparisons, and sums that it rounds to float32."""
     booster = est.get_booster()
     best = getattr(est, "best_iteration", None) if getattr(est, "early_stopping_rounds", None) else None
@@ -78,7 +77,9 @@ def read_xgboost(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader'
         booster = booster[: int(best) + 1]
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
     if learner["gradient_booster"]["name"] != "gbtree":
-        raise NotConvertible(f"the booster {learner['gradient_booster']['name']!r} of XGBoost has no compiled form")
+        raise NotConvertible(
+            f"the booster {learner['gradient_booster']['name']!r} of XGBoost has no compiled form"
+        )
     link = _xgboost_link(learner["objective"]["name"])
     trees = _xgboost_trees(learner, link)
     marker = est.missing
@@ -143,7 +144,7 @@ def read_lightgbm(est: Any, source: Source) -> Model:
     best = int(getattr(est, "best_iteration_", 0) or 0)
     model = booster.dump_model(num_iteration=best if best > 0 else None)
     objective, *settings = model.get("objective", "").split()
-    if model["average_output"] if "average_output" in model else False:
+    if model.get("average_output", False):
         raise NotConvertible("LightGBM's random forests have no compiled form")
     outputs = int(model["num_tree_per_iteration"])
     reading = _LightgbmReading(outputs, source.width)
@@ -151,7 +152,9 @@ def read_lightgbm(est: Any, source: Source) -> Model:
     if not trees:
         trees = [constant_tree(np.zeros(outputs))]
     planted = plant(trees, rounded=False, missing=True)
-    return prepared(reading.questions.steps(), _lightgbm_model(objective, settings, planted, hasattr(est, "classes_")))
+    return prepared(
+        reading.questions.steps(), _lightgbm_model(objective, settings, planted, hasattr(est, "classes_"))
+    )
 
 
 def _lightgbm_model(objective: str, settings: list[str], trees: Trees, classifies: bool) -> Model:  # noqa: FBT001
@@ -198,7 +201,12 @@ class _LightgbmReading:
         values = np.zeros((len(rows), self._outputs))
         values[:, output] = leaf
         return OneTree(
-            np.array(feature), np.array(threshold), np.array(left_ids), np.array(right_ids), values, np.array(missing)
+            np.array(feature),
+            np.array(threshold),
+            np.array(left_ids),
+            np.array(right_ids),
+            values,
+            np.array(missing),
         )
 
     def _question(self, node: dict[str, Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from fairway.compilers.steps.base import (
     Array,
     Chain,
     Indexes,
+    Kind,
     Model,
     Source,
     SparseRows,
@@ -159,8 +160,8 @@ def _join(parts: list[Chain], sources: list[Source], weights: list[float]) -> tu
         raise NotConvertible("a ColumnTransformer or FeatureUnion without any part has no compiled form")
     width = sum(source.width for source in sources)
     nullable = any(source.nullable for source in sources)
-    kind = "sparse" if any(source.kind == "sparse" for source in sources) else "dense"
-    result = Source(kind, width, nullable=nullable, single=any(source.single for source in sources))  # type: ignore[arg-type]  # one of the two
+    kind: Kind = "sparse" if any(source.kind == "sparse" for source in sources) else "dense"
+    result = Source(kind, width, nullable=nullable, single=any(source.single for source in sources))
     plain = all(weight == 1.0 for weight in weights)
     if len(parts) == 1 and plain:
         return parts[0], result

@@ -110,7 +110,7 @@ class MeanChances(Model):
         weights = np.ones(len(self.members)) if self.weights is None else self.weights
         for member, places, weight in zip(self.members, self.places, weights, strict=True):
             total = total + weight * self._of(member, places, value)
-        return total / (len(self.members) if self.weights is None else self.weights.sum())  # type: ignore[no-any-return]
+        return total / (len(self.members) if self.weights is None else self.weights.sum())
 
     def _of(self, member: Model, places: Indexes, value: Any) -> Array:
         raw = member.raw(value)
@@ -140,9 +140,9 @@ class MeanAnswers(Model):
     def raw(self, value: Any) -> Array:
         found = [member.answers(member.raw(value)) for member in self.members]
         if self.weights is None:
-            return sum(found[1:], found[0]) / len(found)  # type: ignore[no-any-return]
+            return sum(found[1:], found[0]) / len(found)
         terms = [answer * weight for answer, weight in zip(found, self.weights, strict=True)]
-        return sum(terms[1:], terms[0]) / self.weights.sum()  # type: ignore[no-any-return]
+        return sum(terms[1:], terms[0]) / self.weights.sum()
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return raw
@@ -332,7 +332,9 @@ class Constant(Model):
     def answers(self, raw: int) -> NDArray[Any]:
         if self.shares is not None:
             return np.full(raw, int(self.value[0]))
-        return np.repeat(self.value[None], raw, axis=0) if len(self.value) > 1 else np.full(raw, self.value[0])
+        return (
+            np.repeat(self.value[None], raw, axis=0) if len(self.value) > 1 else np.full(raw, self.value[0])
+        )
 
     def chances(self, raw: int) -> Array:
         return super().chances(raw) if self.shares is None else np.repeat(self.shares[None], raw, axis=0)
@@ -351,7 +353,7 @@ def _method(est: Any, preferred: Sequence[str]) -> str:
 def read_voting_classifier(est: Any, source: Source) -> Model:
     """Read a VotingClassifier."""
     members = [read_model(member, source) for member in _members(est)]
-    weights, count = est._weights_not_none, len(est.classes_)  # noqa: SLF001 - without those of dropped members
+    weights, count = est._weights_not_none, len(est.classes_)
     if est.voting == "hard":
         weights = np.ones(len(members)) if weights is None else array(weights)
         return Votes(members, weights, count)
@@ -362,7 +364,7 @@ def read_voting_classifier(est: Any, source: Source) -> Model:
 @reads_model("VotingRegressor", takes=_ANY, missing="kept")
 def read_voting_regressor(est: Any, source: Source) -> Model:
     """Read a VotingRegressor."""
-    weights = est._weights_not_none  # noqa: SLF001 - without those of dropped members
+    weights = est._weights_not_none
     members = [read_model(member, source) for member in _members(est)]
     return MeanAnswers(members, None if weights is None else array(weights))
 
@@ -411,12 +413,13 @@ def read_stacking(est: Any, source: Source) -> Model:
         parts.append(Says(model, method, labels, skip_first=binary and method == "chances"))
         count = 1 if classes is None else len(classes)
         width += 1 if method == "answers" or count <= 2 else count
-    nullable, kind = False, "dense"
+    nullable = False
+    kind: Kind = "dense"
     if est.passthrough:
         steps, given = convert(source, ("dense", "sparse"), type(est).__name__)
         parts.append(Chain(steps))
         width, nullable, kind = width + given.width, given.nullable, given.kind
-    features = Source(kind, width, nullable=nullable, single=source.single)  # type: ignore[arg-type]
+    features = Source(kind, width, nullable=nullable, single=source.single)
     return prepared([Join(parts, None)], read_model(est.final_estimator_, features))
 
 
@@ -527,7 +530,7 @@ def _inverse(transformer: Any) -> list[Step]:
 
 
 @reads_model("DummyClassifier", takes=_ANY, missing="kept")
-def read_dummy_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_dummy_classifier(est: Any, source: Source) -> Model:
     """Read a DummyClassifier that does not draw lots."""
     if est.strategy not in {"prior", "most_frequent", "constant"}:
         raise NotConvertible(f"DummyClassifier({est.strategy!r}) answers by chance")
@@ -541,7 +544,7 @@ def read_dummy_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - 
 
 
 @reads_model("DummyRegressor", takes=_ANY, missing="kept")
-def read_dummy_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_dummy_regressor(est: Any, source: Source) -> Model:
     """Read a DummyRegressor."""
     return Constant(array(np.ravel(est.constant_)), None)
 
@@ -568,8 +571,6 @@ class Curve(Model):
 
 
 @reads_model("IsotonicRegression")
-def read_isotonic(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_isotonic(est: Any, source: Source) -> Model:
     """Read an IsotonicRegression."""
     return Curve(array(est.X_thresholds_), array(est.y_thresholds_), est.out_of_bounds)
-
-

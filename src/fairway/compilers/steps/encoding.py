@@ -40,7 +40,9 @@ class OneHot(Step):
             dict(zip(levels, places, strict=True))
             for levels, places in zip(self.levels, self.places, strict=True)
         ]
-        self._plan = list(zip(self.indexes or range(len(self._tables)), self._tables, self.unknown, strict=True))
+        self._plan = list(
+            zip(self.indexes or range(len(self._tables)), self._tables, self.unknown, strict=True)
+        )
 
     def __call__(self, value: Any) -> Array:
         out = np.zeros((len(value) if isinstance(value, Columns) else len(value[0]), self.width))
@@ -75,9 +77,7 @@ class Ordinal(Step):
     unknown: Array | None
 
     def __post_init__(self) -> None:
-        self._tables = [
-            {level: place for place, level in enumerate(levels)} for levels in self.levels
-        ]
+        self._tables = [{level: place for place, level in enumerate(levels)} for levels in self.levels]
         ending = np.nan if self.unknown is None else float(self.unknown[0])
         self._codes = [np.append(codes, ending) for codes in self.codes]
 
@@ -140,7 +140,9 @@ def plain_levels(categories: Any, source: Source) -> list[Any]:
     if None in levels and source.kind == "objects":
         stands_for = "none" if any(value is None for value in values) else "nan"
         if any(column.missing != stands_for for column in source.columns if column.nullable):
-            raise NotConvertible("an encoder that was fitted on another sort of missing value has no compiled form")
+            raise NotConvertible(
+                "an encoder that was fitted on another sort of missing value has no compiled form"
+            )
     return levels
 
 
@@ -155,7 +157,7 @@ def _infrequent(est: Any, column: int) -> Any:
     """Return the mapping from category to output number, if rare categories share one."""
     if not getattr(est, "_infrequent_enabled", False):
         return None
-    return est._default_to_infrequent_mappings[column]  # noqa: SLF001 - no public attribute has it
+    return est._default_to_infrequent_mappings[column]
 
 
 @reads_transformer("OneHotEncoder", takes=("columns", "objects"), missing="filled")
@@ -185,7 +187,7 @@ def _layout(est: Any, column: int, count: int) -> tuple[list[int], int, int]:
     other = {"error": _REFUSED, "ignore": _NOTHING}.get(est.handle_unknown, _NOTHING)
     if mapping is not None and est.handle_unknown in {"infrequent_if_exist", "warn"}:
         other = total - 1
-    dropped = est._drop_idx_after_grouping  # noqa: SLF001 - the public one counts before the grouping
+    dropped = est._drop_idx_after_grouping
     drop = None if dropped is None else dropped[column]
     if drop is None:
         return numbers, other, total

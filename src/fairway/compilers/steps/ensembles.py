@@ -44,7 +44,7 @@ class Shares(Model):
     count: int
 
     def raw(self, value: Any) -> Array:
-        return self.trees(value) / self.count  # type: ignore[no-any-return]
+        return self.trees(value) / self.count
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return raw.argmax(axis=1)
@@ -63,7 +63,7 @@ class Mean(Model):
 
     def raw(self, value: Any) -> Array:
         found = self.trees(value) / self.count
-        return found[:, 0] if self.single else found  # type: ignore[no-any-return]
+        return found[:, 0] if self.single else found
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return raw
@@ -87,7 +87,7 @@ class BoostedClassifier(Model):
     rest: bool = False
 
     def raw(self, value: Any) -> Array:
-        return self.trees(value)  # type: ignore[no-any-return]
+        return self.trees(value)
 
     def answers(self, raw: Array) -> NDArray[Any]:
         if raw.shape[1] == 1:
@@ -116,7 +116,7 @@ class BoostedRegressor(Model):
         found = self.trees(value)
         found = found[:, 0] if self.single else found
         if self.link == "log":
-            return np.exp(found)  # type: ignore[no-any-return]
+            return np.exp(found)
         return expit(found) if self.link == "logit" else found
 
     def answers(self, raw: Array) -> NDArray[Any]:
@@ -136,7 +136,7 @@ class WeightedMedian(Model):
         shares = np.add.accumulate(self.weights[order], axis=1)
         middle = (shares >= 0.5 * shares[:, -1:]).argmax(axis=1)
         rows = np.arange(len(answers))
-        return answers[rows, order[rows, middle]]  # type: ignore[no-any-return]
+        return answers[rows, order[rows, middle]]
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return raw
@@ -154,8 +154,8 @@ class WeightedVotes(Model):
     def raw(self, value: Any) -> Array:
         scores = self.trees(value) / self.total
         if self.classes > 2:
-            return scores  # type: ignore[no-any-return]
-        return scores[:, 1] - scores[:, 0]  # type: ignore[no-any-return]
+            return scores
+        return scores[:, 1] - scores[:, 0]
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return (raw > 0).astype(np.intp) if raw.ndim == 1 else raw.argmax(axis=1)
@@ -211,7 +211,7 @@ def _all_trees(est: Any) -> list[Any]:
     "ExtraTreesClassifier",
     missing="kept",
 )
-def read_forest_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_forest_classifier(est: Any, source: Source) -> Model:
     """Read a tree or forest that votes."""
     _one_output(est)
     members = _all_trees(est)
@@ -226,7 +226,7 @@ def read_forest_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 -
     "ExtraTreesRegressor",
     missing="kept",
 )
-def read_forest_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_forest_regressor(est: Any, source: Source) -> Model:
     """Read a tree or forest that averages."""
     members = _all_trees(est)
     trees = [sklearn_tree(member.tree_, array(member.tree_.value[:, :, 0])) for member in members]
@@ -248,31 +248,35 @@ def _boosted_trees(est: Any, start: Array) -> list[OneTree]:
 def _start_of(est: Any) -> Array:
     """Return what gradient boosting starts its sums from."""
     if not (isinstance(est.init_, str) or type(est.init_).__name__.startswith("Dummy")):
-        raise NotConvertible(f"gradient boosting that starts from {type(est.init_).__name__} has no compiled form")
+        raise NotConvertible(
+            f"gradient boosting that starts from {type(est.init_).__name__} has no compiled form"
+        )
     probe = np.zeros((1, est.n_features_in_), np.float32)
-    return array(est._raw_predict_init(probe)[0])  # noqa: SLF001 - no public attribute has it
+    return array(est._raw_predict_init(probe)[0])
 
 
 @reads_model("GradientBoostingClassifier", missing="kept")
-def read_gradient_boosting_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_gradient_boosting_classifier(est: Any, source: Source) -> Model:
     """Read a GradientBoostingClassifier."""
     trees = plant(_boosted_trees(est, _start_of(est)), rounded=True, missing=False)
     return BoostedClassifier(trees, 2.0 if est.loss == "exponential" else 1.0, tie=1)
 
 
 @reads_model("GradientBoostingRegressor", missing="kept")
-def read_gradient_boosting_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_gradient_boosting_regressor(est: Any, source: Source) -> Model:
     """Read a GradientBoostingRegressor."""
-    return BoostedRegressor(plant(_boosted_trees(est, _start_of(est)), rounded=True, missing=False), "identity")
+    return BoostedRegressor(
+        plant(_boosted_trees(est, _start_of(est)), rounded=True, missing=False), "identity"
+    )
 
 
 def _histogram_trees(est: Any, width: int) -> tuple[list[OneTree], Questions]:
     """Return the trees of histogram boosting, and the questions for categories that they ask."""
-    start = np.broadcast_to(array(est._baseline_prediction).ravel(), (width,))  # noqa: SLF001 - as below
+    start = np.broadcast_to(array(est._baseline_prediction).ravel(), (width,))
     questions = Questions(est.n_features_in_)
     known = _known_categories(est)
     trees = [constant_tree(array(start))]
-    for stage in est._predictors:  # noqa: SLF001 - no public attribute has the trees
+    for stage in est._predictors:
         for place, predictor in enumerate(stage):
             trees.append(_histogram_tree(predictor, place, width, questions, known))
     return trees, questions
@@ -282,10 +286,10 @@ def _known_categories(est: Any) -> dict[int, list[int]]:
     flags = getattr(est, "is_categorical_", None)
     if flags is None:
         return {}
-    bitsets, places = est._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001 - as above
+    bitsets, places = est._bin_mapper.make_known_categories_bitsets()
     return {
         feature: _members(bitsets[places[feature]])
-        for feature in np.flatnonzero(est._bin_mapper.is_categorical_).tolist()  # noqa: SLF001 - as above
+        for feature in np.flatnonzero(est._bin_mapper.is_categorical_).tolist()
     }
 
 
@@ -356,8 +360,8 @@ def _tree_members(est: Any) -> Iterator[Any]:
 
 
 @reads_model("AdaBoostClassifier")
-def read_ada_boost_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
-    """Read an AdaBoostClassifier over trees: every tree votes with its weight, for one class against the rest."""
+def read_ada_boost_classifier(est: Any, source: Source) -> Model:
+    """Read an AdaBoostClassifier over trees: each votes with its weight, for one class against the rest."""
     count = len(est.classes_)
     if count < 2:
         raise NotConvertible("AdaBoost for a single class has no compiled form")
@@ -371,10 +375,8 @@ def read_ada_boost_classifier(est: Any, source: Source) -> Model:  # noqa: ARG00
 
 
 @reads_model("AdaBoostRegressor")
-def read_ada_boost_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_ada_boost_regressor(est: Any, source: Source) -> Model:
     """Read an AdaBoostRegressor over trees."""
     trees = [sklearn_tree(m.tree_, array(m.tree_.value[:, :, 0])) for m in _tree_members(est)]
     planted = plant(trees, rounded=True, missing=False, separate=True)
     return WeightedMedian(planted, array(est.estimator_weights_[: len(trees)]))
-
-

@@ -15,7 +15,7 @@ from fairway.compilers.steps.scaling import Scale, array
 
 @dataclasses.dataclass
 class Products(Step):
-    """Products of features; each row of `factors` names the features of one product (the width stands for 1)."""
+    """Products of features; a row of `factors` names the features of one product (the width stands for 1)."""
 
     factors: Indexes
 

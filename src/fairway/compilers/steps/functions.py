@@ -21,7 +21,16 @@ from numpy.typing import NDArray
 from fairway.bundle.code import CodeSpace
 from fairway.bundle.lockfile import imported_modules
 from fairway.compilers.base import NotConvertible
-from fairway.compilers.steps.base import Kind, Model, Part, Source, Step, prepared, read_model, read_transformer
+from fairway.compilers.steps.base import (
+    Kind,
+    Model,
+    Part,
+    Source,
+    Step,
+    prepared,
+    read_model,
+    read_transformer,
+)
 from fairway.compilers.steps.inputs import convert
 
 _KINDS: tuple[Kind, ...] = ("records", "texts", "dense")
@@ -119,13 +128,21 @@ def _read_entry(entry: Any, source: Source) -> tuple[list[Step], Source]:
 
 
 def _call_of(entry: Any) -> Call:
-    function, arguments = (entry.func, entry.keywords) if isinstance(entry, functools.partial) else (entry, {})
+    function, arguments = (
+        (entry.func, entry.keywords) if isinstance(entry, functools.partial) else (entry, {})
+    )
     name = getattr(function, "__qualname__", "")
-    if not callable(function) or not name.isidentifier() or getattr(entry, "args", ()):
+    if (
+        not callable(function)
+        or not name.isidentifier()
+        or (isinstance(entry, functools.partial) and entry.args)
+    ):
         raise NotConvertible(f"{entry!r} is no function at the top of a module with keyword arguments only")
     for key, value in arguments.items():
         if not _is_plain(value):
-            raise NotConvertible(f"the argument {key!r} of {name} is a {type(value).__name__}, not plain data")
+            raise NotConvertible(
+                f"the argument {key!r} of {name} is a {type(value).__name__}, not plain data"
+            )
     return Call(function.__module__, name, list(arguments), [_as_plain(v) for v in arguments.values()])
 
 
@@ -151,10 +168,14 @@ def with_source(part: Part, code: Mapping[str, bytes]) -> Part:
         return part
     source = code.get(part.module.replace(".", "/") + ".py")
     if source is None:
-        raise NotConvertible(f"the module {part.module} of the function {part.function} does not travel with the model")
-    foreign = sorted({name.split(".")[0] for name in imported_modules(source)} - sys.stdlib_module_names - {"numpy"})
+        raise NotConvertible(
+            f"the module {part.module} of the function {part.function} does not travel with the model"
+        )
+    foreign = sorted(
+        {name.split(".")[0] for name in imported_modules(source)} - sys.stdlib_module_names - {"numpy"}
+    )
     if foreign:
         raise NotConvertible(
-            f"the module {part.module} imports {foreign[0]}: a compiled step takes the standard library and NumPy"
+            f"the module {part.module} imports {foreign[0]}; a compiled step has the standard library and NumPy"
         )
     return dataclasses.replace(part, source=source)

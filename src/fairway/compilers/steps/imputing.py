@@ -15,8 +15,11 @@ from fairway.compilers.steps.scaling import array
 
 @dataclasses.dataclass
 class Fill(Step):
-    """Put a value per feature where one is missing; `marker` is the number that stands for missing, or None
-    for NaN.
+    """Put a value per feature where one is missing.
+
+    Attributes:
+        values: One per feature.
+        marker: Number that stands for missing; None for NaN.
     """
 
     values: Array

@@ -129,8 +129,9 @@ class VectorClassifier(Model):
 
 
 def one_vs_rest_scores(decisions: Array, classes: int) -> Array:
-    """Return scores per class from decisions per pair (positive for the first), as scikit-learn's
-    `_ovr_decision_function` does: votes, plus confidences squeezed to less than half a vote.
+    """Return scores per class from decisions per pair, which are positive for the first of it.
+
+    Votes, plus confidences squeezed to less than half a vote, as in scikit-learn's `_ovr_decision_function`.
     """
     votes = np.zeros((len(decisions), classes))
     confidence = np.zeros((len(decisions), classes))
@@ -182,7 +183,7 @@ def _pair_duals(est: Any) -> Array:
     Column n of `dual_coef_` belongs to support vector n; a support vector of class i has in row j its weight
     against class j (or j + 1, past its own class).
     """
-    table, counts = np.asarray(est._dual_coef_), np.asarray(est._n_support)  # noqa: SLF001 - in libsvm's signs
+    table, counts = np.asarray(est._dual_coef_), np.asarray(est._n_support)
     ends = np.cumsum([0, *counts])
     rows: list[Array] = []
     for i, j in itertools.combinations(range(len(counts)), 2):
@@ -194,14 +195,14 @@ def _pair_duals(est: Any) -> Array:
 
 
 @reads_model("SVC", "NuSVC")
-def read_vector_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_vector_classifier(est: Any, source: Source) -> Model:
     """Read an SVC or NuSVC."""
     slopes = array(est.probA_) if est.probability and len(est.probA_) else None
     return VectorClassifier(
-        _kernel(est, float(est._gamma)),  # noqa: SLF001 - the number behind `scale` and `auto`
+        _kernel(est, float(est._gamma)),
         _points(est),
         _pair_duals(est),
-        array(est._intercept_),  # noqa: SLF001 - in libsvm's signs
+        array(est._intercept_),
         len(est.classes_),
         slopes,
         array(est.probB_) if slopes is not None else None,
@@ -211,9 +212,9 @@ def read_vector_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 -
 
 
 @reads_model("SVR", "NuSVR")
-def read_vector_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_vector_regressor(est: Any, source: Source) -> Model:
     """Read an SVR or NuSVR."""
-    kernel = _kernel(est, float(est._gamma))  # noqa: SLF001 - the number behind `scale` and `auto`
+    kernel = _kernel(est, float(est._gamma))
     return KernelRegressor(kernel, _points(est), array(est.dual_coef_), array(est.intercept_), single=True)
 
 
@@ -226,5 +227,3 @@ def read_kernel_ridge(est: Any, source: Source) -> Model:
     weights = duals[None] if single else array(duals.T)
     points = array(est.X_fit_)
     return KernelRegressor(_kernel(est, gamma), points, weights, np.zeros(len(weights)), single)
-
-

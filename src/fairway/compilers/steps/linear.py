@@ -132,7 +132,7 @@ def linear_classifier(est: Any, source: Source, link: str) -> LinearClassifier:
 
 @reads_model("LogisticRegression", "LogisticRegressionCV", takes=("dense", "sparse"))
 def read_logistic(est: Any, source: Source) -> Model:
-    """Read a LogisticRegression; which link it has for more than two classes depends on solver and release."""
+    """Read a LogisticRegression; its link for more than two classes depends on solver and release."""
     multi = getattr(est, "multi_class", "auto")
     by_rest = multi == "ovr" or est.solver == "liblinear" or len(est.classes_) == 2
     by_rest = by_rest and multi != "multinomial"
@@ -222,9 +222,12 @@ def read_pls(est: Any, source: Source) -> Model:
     from fairway.compilers.steps.base import prepared
     from fairway.compilers.steps.scaling import Scale
 
-    mean = array(est._x_mean)  # noqa: SLF001 - no public attribute has it
+    mean = array(est._x_mean)
     model = LinearRegressor(
-        array(est.coef_), array(est.intercept_), "identity", getattr(est, "_predict_1d", False),
+        array(est.coef_),
+        array(est.intercept_),
+        "identity",
+        getattr(est, "_predict_1d", False),
         source.kind == "sparse",
     )
     return prepared([Scale(mean, None)], model)
@@ -235,7 +238,7 @@ def linear_regressor(est: Any, source: Source, link: str) -> LinearRegressor:
     coefficients = est.coef_.toarray() if hasattr(est.coef_, "toarray") else np.asarray(est.coef_)
     intercept = np.asarray(est.intercept_, np.float64)
     single = coefficients.ndim == 1 or (intercept.ndim == 0 and len(coefficients) == 1)
-    if type(est).__name__ in {"LinearSVR"}:
+    if type(est).__name__ == "LinearSVR":
         single = True
     weights = np.atleast_2d(array(coefficients))
     spread = np.broadcast_to(intercept.ravel(), (len(weights),))

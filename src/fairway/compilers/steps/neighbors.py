@@ -56,9 +56,9 @@ class Neighbors(Model):
             return np.sqrt(found) if self.by_distance else found
         differences = np.abs(value[:, None, :] - self.points)
         if np.isinf(self.power):
-            return differences.max(axis=2)  # type: ignore[no-any-return]
+            return differences.max(axis=2)
         sums = (differences**self.power).sum(axis=2)
-        return sums ** (1.0 / self.power)  # type: ignore[no-any-return]
+        return sums ** (1.0 / self.power)
 
     def _weights(self, distances: Array) -> Array:
         with np.errstate(divide="ignore"):
@@ -71,14 +71,14 @@ class Neighbors(Model):
         rows = np.arange(len(targets))
         for place in range(self.count):
             found[rows, targets[:, place]] += weights[:, place]
-        return found / found.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+        return found / found.sum(axis=1, keepdims=True)
 
     def _means(self, targets: Array, weights: Array) -> Array:
         if targets.ndim == 3:
             weights = weights[:, :, None]
         if not self.by_distance:
-            return targets.sum(axis=1) / self.count  # type: ignore[no-any-return]
-        return (targets * weights).sum(axis=1) / weights.sum(axis=1)  # type: ignore[no-any-return]
+            return targets.sum(axis=1) / self.count
+        return (targets * weights).sum(axis=1) / weights.sum(axis=1)
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return raw.argmax(axis=1) if self.classes else raw
@@ -119,7 +119,7 @@ class Centroids(Model):
 
     def _distances(self, rows: Array, points: Array) -> Array:
         if self.manhattan:
-            return np.abs(rows[:, None, :] - points).sum(axis=2)  # type: ignore[no-any-return]
+            return np.abs(rows[:, None, :] - points).sum(axis=2)
         return squared_distances(rows, points)
 
     def _scores(self, rows: Array) -> Array:
@@ -147,31 +147,33 @@ def _power(est: Any) -> float:
 def _neighbors(est: Any, targets: Any, classes: int) -> Model:
     if est.weights not in {"uniform", "distance"}:
         raise NotConvertible("nearest neighbours with weights of their own have no compiled form")
-    points = est._fit_X  # noqa: SLF001 - no public attribute has the training rows
+    points = est._fit_X
     if hasattr(points, "toarray"):
         raise NotConvertible("nearest neighbours among sparse rows have no compiled form")
     if points.size > _MAX_VALUES:
-        raise NotConvertible("the tree of scikit-learn finds neighbours faster than a comparison with every row")
+        raise NotConvertible(
+            "the tree of scikit-learn finds neighbours faster than a comparison with every row"
+        )
     by_distance = est.weights == "distance"
     return Neighbors(array(points), targets, int(est.n_neighbors), _power(est), by_distance, classes)
 
 
 @reads_model("KNeighborsClassifier")
-def read_neighbors_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_neighbors_classifier(est: Any, source: Source) -> Model:
     """Read a KNeighborsClassifier."""
     if isinstance(est.classes_, list):
         raise NotConvertible("KNeighborsClassifier for several labels at once has no compiled form")
-    return _neighbors(est, np.asarray(est._y, np.intp), len(est.classes_))  # noqa: SLF001 - as above
+    return _neighbors(est, np.asarray(est._y, np.intp), len(est.classes_))
 
 
 @reads_model("KNeighborsRegressor")
-def read_neighbors_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_neighbors_regressor(est: Any, source: Source) -> Model:
     """Read a KNeighborsRegressor."""
-    return _neighbors(est, array(est._y), 0)  # noqa: SLF001 - as above
+    return _neighbors(est, array(est._y), 0)
 
 
 @reads_model("NearestCentroid")
-def read_centroids(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_centroids(est: Any, source: Source) -> Model:
     """Read a NearestCentroid."""
     if est.metric not in {"euclidean", "manhattan"}:
         raise NotConvertible(f"NearestCentroid with the metric {est.metric!r} has no compiled form")

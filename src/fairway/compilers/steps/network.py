@@ -77,11 +77,13 @@ def _network(est: Any, *, classifies: bool) -> Network:
     if est.out_activation_ not in _ACTIVATIONS or est.activation not in _ACTIVATIONS:
         raise NotConvertible(f"the activation {est.out_activation_!r} has no compiled form")
     weights = [array(np.asarray(layer).T) for layer in est.coefs_]
-    return Network(weights, [array(b) for b in est.intercepts_], est.activation, est.out_activation_, classifies)
+    return Network(
+        weights, [array(b) for b in est.intercepts_], est.activation, est.out_activation_, classifies
+    )
 
 
 @reads_model("MLPClassifier")
-def read_network_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_network_classifier(est: Any, source: Source) -> Model:
     """Read an MLPClassifier."""
     if est.out_activation_ == "logistic" and est.n_outputs_ > 1:
         raise NotConvertible("MLPClassifier for several labels at once has no compiled form")
@@ -89,6 +91,6 @@ def read_network_classifier(est: Any, source: Source) -> Model:  # noqa: ARG001 
 
 
 @reads_model("MLPRegressor")
-def read_network_regressor(est: Any, source: Source) -> Model:  # noqa: ARG001 - a reader's form
+def read_network_regressor(est: Any, source: Source) -> Model:
     """Read an MLPRegressor."""
     return _network(est, classifies=False)

@@ -44,8 +44,8 @@ class OnnxTrees(Step):
     def __call__(self, value: Array) -> Array:
         rows = tree_input(value, rounded=self.rounded, missing=self.missing)
         if self.single:
-            return self._run(("y",), {"x": rows.astype(np.float32)})[0].astype(np.float64)  # type: ignore[no-any-return]
-        return self._run(("y",), {"x": rows})[0]  # type: ignore[no-any-return]
+            return self._run(("y",), {"x": rows.astype(np.float32)})[0].astype(np.float64)
+        return self._run(("y",), {"x": rows})[0]
 
 
 def _session(model: bytes) -> Any:
@@ -173,7 +173,7 @@ def _model(ensemble: _Ensemble, outputs: int, *, single: bool) -> bytes:
         return numpy_helper.from_array(np.concatenate(values).astype(number))
 
     def integers(values: list[Any]) -> list[int]:
-        return np.concatenate(values).astype(np.int64).tolist()  # type: ignore[no-any-return]
+        return np.concatenate(values).astype(np.int64).tolist()
 
     node = helper.make_node(
         "TreeEnsemble",
@@ -196,7 +196,9 @@ def _model(ensemble: _Ensemble, outputs: int, *, single: bool) -> bytes:
         leaf_weights=tensor(ensemble.weights),
     )
     ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT if single else TensorProto.DOUBLE, [None, width])
+        helper.make_tensor_value_info(
+            name, TensorProto.FLOAT if single else TensorProto.DOUBLE, [None, width]
+        )
         for name, width in (("x", None), ("y", outputs))
     ]
     graph = helper.make_graph([node], "trees", ends[:1], ends[1:])

@@ -38,7 +38,7 @@ class Stretch(Step):
 
     def __call__(self, value: Array) -> Array:
         value = value * self.factor + self.offset
-        return value if self.clip is None else np.clip(value, *self.clip)
+        return value if self.clip is None else np.clip(value, self.clip[0], self.clip[1])
 
 
 @dataclasses.dataclass
@@ -74,9 +74,9 @@ class Normalize(Step):
 
     def _of_all(self, value: Array) -> Array:
         if self.norm == "l2":
-            return np.sqrt((value * value).sum(axis=1))  # type: ignore[no-any-return]
+            return np.sqrt((value * value).sum(axis=1))
         sizes = np.abs(value)
-        return sizes.sum(axis=1) if self.norm == "l1" else sizes.max(axis=1)  # type: ignore[no-any-return]
+        return sizes.sum(axis=1) if self.norm == "l1" else sizes.max(axis=1)
 
 
 @dataclasses.dataclass
@@ -201,16 +201,18 @@ def name_of_ufunc(function: Any) -> str:
     Raises:
         NotConvertible: It is another function, which may do anything.
     """
-    if isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is function:
-        ufunc_named(function.__name__)
-        return function.__name__
-    raise NotConvertible(f"the function {getattr(function, '__name__', function)!r} is not one of NumPy's")
+    name = str(getattr(function, "__name__", ""))
+    if isinstance(function, np.ufunc) and getattr(np, name, None) is function:
+        ufunc_named(name)
+        return name
+    raise NotConvertible(f"the function {function!r} is not one of NumPy's")
 
 
 def _only_checks(function: Any) -> bool:
-    """Tell whether a function is scikit-learn's own check of an array, as histogram boosting has it inside."""
+    """Tell whether a function is scikit-learn's own check of an array; histogram boosting has one inside."""
     inner = getattr(function, "func", None)
-    return getattr(inner, "__name__", "") == "check_array" and inner.__module__.startswith("sklearn.")
+    module = str(getattr(inner, "__module__", ""))
+    return getattr(inner, "__name__", "") == "check_array" and module.startswith("sklearn.")
 
 
 def array(values: Any) -> Array:
@@ -270,7 +272,7 @@ def read_power_transformer(est: Any, source: Source) -> tuple[Step, Source]:
     """Read a PowerTransformer."""
     steps: list[Step] = [Power(est.method, [float(exponent) for exponent in est.lambdas_])]
     if est.standardize:
-        steps.append(Scale(array(est._scaler.mean_), array(est._scaler.scale_)))  # noqa: SLF001 - no other way
+        steps.append(Scale(array(est._scaler.mean_), array(est._scaler.scale_)))
     return Chain(steps), source.dense()
 
 

@@ -85,7 +85,7 @@ class Analyzer(Step):
         ]
 
     def _of_bounded_chars(self, text: str) -> list[str]:
-        terms = []
+        terms: list[str] = []
         for bare in _WHITE_SPACES.sub(" ", text).split():
             word = f" {bare} "
             for size in range(self.shortest, self.longest + 1):
@@ -316,7 +316,7 @@ def _sparse(width: int, est: Any) -> Source:
 
 
 @reads_transformer("CountVectorizer", takes=("texts",))
-def read_count_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:  # noqa: ARG001 - a reader's form
+def read_count_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:
     """Read a CountVectorizer."""
     terms = _terms(est.vocabulary_)
     return Count(read_analyzer(est), terms, bool(est.binary)), _sparse(len(terms), est)
@@ -333,12 +333,12 @@ def read_tfidf(est: Any, source: Source) -> tuple[Step, Source]:
 def read_tfidf_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:
     """Read a TfidfVectorizer."""
     count, result = read_count_vectorizer(est, source)
-    weigh, _ = read_tfidf(est._tfidf, result)  # noqa: SLF001 - the one place that has the norm as fitted
+    weigh, _ = read_tfidf(est._tfidf, result)
     return Chain([count, weigh]), result
 
 
 @reads_transformer("HashingVectorizer", takes=("texts",))
-def read_hashing_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:  # noqa: ARG001 - a reader's form
+def read_hashing_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:
     """Read a HashingVectorizer."""
     width = int(est.n_features)
     steps: list[Step] = [Hash(read_analyzer(est), width, bool(est.alternate_sign), bool(est.binary))]

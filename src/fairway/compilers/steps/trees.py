@@ -138,7 +138,9 @@ class CategorySets(Step):
         chosen = value.take(self._used, axis=1)
         known = (chosen > -1.0) & (chosen < self._others)
         codes = np.where(known, chosen, self._others).astype(np.intp)
-        return np.concatenate([value, self.table.take(codes.take(self._place, axis=1) + self._starts)], axis=1)
+        return np.concatenate(
+            [value, self.table.take(codes.take(self._place, axis=1) + self._starts)], axis=1
+        )
 
 
 class Questions:
@@ -190,7 +192,7 @@ class OneTree:
 def plant(
     trees: Sequence[OneTree], *, rounded: bool, missing: bool, separate: bool = False, single: bool = False
 ) -> Trees:
-    """Return one table for trees, whose leaf values must have the same width; the flags are those of `Trees`."""
+    """Return one table for trees, whose leaf values have the same width; the flags are those of `Trees`."""
     starts = np.cumsum([0, *(len(tree.feature) for tree in trees)])
     left, right, depth = [], [], 0
     for tree, start in zip(trees, starts, strict=False):
