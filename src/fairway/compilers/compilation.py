@@ -7,6 +7,7 @@ it. The bundle itself never changes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import msgspec
 import numpy as np
 
 from fairway.bundle.bundle import Bundle
+from fairway.bundle.golden import GoldenExamples
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
 from fairway.compilers.base import Compiled, NotConvertible, Read, find_compilers, load_compiled
@@ -57,6 +59,34 @@ class CompilationResult:
         return reason
 
 
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is compiled, and what the result is compared with.
+
+    Attributes:
+        model: The fitted model.
+        native: The model bound to its signature by its flavor.
+        signature: Typed inputs and outputs.
+        options: The flavor's own, which say how the model is fed.
+        golden: Golden examples.
+        code: Source files that travel with the model, by path.
+        digest: Digest of the bundle; empty for a model outside any.
+    """
+
+    model: Any
+    native: Predictor
+    signature: Signature
+    options: Mapping[str, Any]
+    golden: GoldenExamples
+    code: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    digest: str = ""
+
+    @functools.cached_property
+    def golden_rows(self) -> Columns:
+        """The golden examples as the columns of a call."""
+        return self.golden.columns(Validator(self.signature))
+
+
 def compile_bundle(
     bundle: Bundle,
     model: Any,
@@ -74,26 +104,33 @@ def compile_bundle(
         rows: Further rows for the proof, such as the example that the bundle was packed with.
         compilers: Names of the compilers to try; all by default.
     """
-    found = find_compilers()
-    golden = bundle.golden.columns(Validator(bundle.signature))
-    attempts = {
-        name: _compile(name, bundle, model) for name in (sorted(found) if compilers is None else compilers)
-    }
+    subject = Subject(
+        model,
+        predictor,
+        bundle.signature,
+        bundle.manifest.options,
+        bundle.golden,
+        code=bundle.code,
+        digest=bundle.digest,
+    )
+    return compile_model(subject, rows=rows, compilers=compilers)
+
+
+def compile_model(
+    subject: Subject, *, rows: Columns | None = None, compilers: Sequence[str] | None = None
+) -> CompilationResult:
+    """Compile a model and prove the result against the original; see `compile_bundle`."""
+    names = sorted(find_compilers()) if compilers is None else compilers
+    attempts = {name: _compile(name, subject) for name in names}
     if any(attempt.predictor for attempt in attempts.values()):
-        groups = _groups(bundle, model, predictor, golden, rows)
-        attempts = {name: _proven(attempt, bundle, golden, groups) for name, attempt in attempts.items()}
+        groups = _groups(subject, rows)
+        attempts = {name: _proven(attempt, subject, groups) for name, attempt in attempts.items()}
     entries = {name: attempt.entry for name, attempt in attempts.items()}
-    files = {
-        f"{name}/{path}": data
-        for name, attempt in attempts.items()
-        if attempt.compiled is not None and attempt.entry["verdict"] == "equal"
-        for path, data in attempt.compiled.files.items()
-    }
-    timing = _timing(predictor, golden)
+    timing = _timing(subject.native, subject.golden_rows)
     chosen, reason = _choose(entries, timing)
     report = {
         "format": FORMAT,
-        "digest": bundle.digest,
+        "digest": subject.digest,
         "predictor": chosen,
         "reason": reason,
         "native": timing,
@@ -103,6 +140,12 @@ def compile_bundle(
             "numpy": np.__version__,
             "machine": platform.machine(),
         },
+    }
+    files = {
+        f"{name}/{path}": data
+        for name, attempt in attempts.items()
+        if attempt.compiled is not None and attempt.entry["verdict"] == "equal"
+        for path, data in attempt.compiled.files.items()
     }
     files[REPORT] = msgspec.json.format(msgspec.json.encode(report, order="sorted"))
     return CompilationResult(files, report)
@@ -155,10 +198,12 @@ class _Attempt:
     predictor: Predictor | None = None
 
 
-def _compile(name: str, bundle: Bundle, model: Any) -> _Attempt:
-    signature = bundle.signature
+def _compile(name: str, subject: Subject) -> _Attempt:
+    signature = subject.signature
     try:
-        compiled = find_compilers()[name].compile(model, signature, bundle.manifest.options, code=bundle.code)
+        compiled = find_compilers()[name].compile(
+            subject.model, signature, subject.options, code=subject.code
+        )
         predictor = load_compiled(name, compiled.files.__getitem__, signature)
     except NotConvertible as reason:
         return _Attempt({"verdict": "not convertible", "reason": str(reason)})
@@ -167,38 +212,37 @@ def _compile(name: str, bundle: Bundle, model: Any) -> _Attempt:
     return _Attempt({}, compiled, predictor)
 
 
-def _groups(
-    bundle: Bundle, model: Any, native: Predictor, golden: Columns, rows: Columns | None
-) -> list[Group]:
+def _groups(subject: Subject, rows: Columns | None) -> list[Group]:
     """Return the rows of the proof with the original's answers."""
-    signature = bundle.signature
+    signature = subject.signature
     try:
-        program, _ = read_program(model, signature, bundle.manifest.options, bundle.code)
+        program, _ = read_program(subject.model, signature, subject.options, subject.code)
     except NotConvertible:
         # A compiler from elsewhere knows more than ours: its result is proven without thresholds and ties.
         program = None
-    return ask_original(native, signature.names, proof_rows(signature, program, golden, rows))
+    groups = proof_rows(signature, program, subject.golden_rows, rows)
+    return ask_original(subject.native, signature.names, groups)
 
 
-def _proven(attempt: _Attempt, bundle: Bundle, golden: Columns, groups: Sequence[Group]) -> _Attempt:
+def _proven(attempt: _Attempt, subject: Subject, groups: Sequence[Group]) -> _Attempt:
     if attempt.compiled is None or attempt.predictor is None:
         return attempt
     precision, predictor = attempt.compiled.precision, attempt.predictor
-    proof = prove_equal(predictor, bundle.signature.names, groups, tolerance=TOLERANCES[precision])
+    proof = prove_equal(predictor, subject.signature.names, groups, tolerance=TOLERANCES[precision])
     if not proof.fault:
-        proof.fault = _golden_fault(bundle, predictor, golden, proof.tolerance)
+        proof.fault = _golden_fault(subject, predictor, proof.tolerance)
     entry = {
         **proof.to_dict(),
         "reason": proof.fault or "every row that was tried is answered alike",
         "precision": precision,
-        **_timing(predictor, golden),
+        **_timing(predictor, subject.golden_rows),
     }
     return dataclasses.replace(attempt, entry=entry)
 
 
-def _golden_fault(bundle: Bundle, predictor: Predictor, golden: Columns, tolerance: float) -> str:
-    examples = dataclasses.replace(bundle.golden, tolerance=max(tolerance, bundle.golden.tolerance))
-    outputs = predictor.predict(golden, probabilities=examples.probabilities is not None)
+def _golden_fault(subject: Subject, predictor: Predictor, tolerance: float) -> str:
+    examples = dataclasses.replace(subject.golden, tolerance=max(tolerance, subject.golden.tolerance))
+    outputs = predictor.predict(subject.golden_rows, probabilities=examples.probabilities is not None)
     return next(iter(examples.differences(outputs)), "")
 
 

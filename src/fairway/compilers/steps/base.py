@@ -62,7 +62,14 @@ class SparseRows:
 
 @dataclasses.dataclass
 class Part:
-    """Something that is written down and loaded again; see the module."""
+    """Something that is written down and loaded again; see the module.
+
+    Attributes:
+        largest: Largest number for which the answer means something. Beyond it the original's answer hangs on
+            rounding alone (all training rows are equally far away), and so the proof does not ask for it.
+    """
+
+    largest: ClassVar[float] = np.inf
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -14,6 +14,8 @@ from fairway.compilers.steps.base import Array, Indexes, Model, Source, reads_mo
 from fairway.compilers.steps.scaling import array
 
 _MAX_VALUES = 20_000_000
+LARGEST = 2e10
+"""Seconds since 1970 are below it; far above it the squares of two distances differ by rounding alone."""
 
 
 @dataclasses.dataclass
@@ -31,6 +33,7 @@ class Neighbors(Model):
         classes: Number of classes; 0 for a regressor.
     """
 
+    largest: ClassVar[float] = LARGEST
     points: Array
     targets: NDArray[Any]
     count: int
@@ -101,6 +104,7 @@ class Centroids(Model):
         by_score: Whether the score decides, not the distance alone.
     """
 
+    largest: ClassVar[float] = LARGEST
     is_classifier: ClassVar[bool] = True
     points: Array
     manhattan: bool
