@@ -84,7 +84,9 @@ def _bundled(load: Callable[..., Any]) -> Callable[[Path], tuple[Any, Any]]:
 
 
 def _news(folder: Path) -> tuple[Any, Any]:
-    frame = pd.read_csv(folder / "news" / "ag_news_test.csv.gz", header=None, names=["class", "title", "text"])
+    frame = pd.read_csv(
+        folder / "news" / "ag_news_test.csv.gz", header=None, names=["class", "title", "text"]
+    )
     return frame["text"].tolist()[:_TEXTS], frame["class"].to_numpy()[:_TEXTS]
 
 
@@ -122,7 +124,10 @@ def _coffee(folder: Path) -> tuple[Any, Any]:
     names = {"loc_country": "country", "origin": "origin", "roaster": "roaster", "roast": "roast"}
     records = [
         {new: str(row[old]) for old, new in names.items()}
-        | {"price": float(row["100g_USD"]), "notes": [w for w in ("fruity", "nutty") if w in row["review"].lower()]}
+        | {
+            "price": float(row["100g_USD"]),
+            "notes": [w for w in ("fruity", "nutty") if w in row["review"].lower()],
+        }
         for row in frame.to_dict("records")
     ]
     return records, frame["rating"].to_numpy(float)
@@ -176,10 +181,16 @@ def _linear() -> Iterator[Case]:
     yield Case("StandardScaler + LogisticRegression", _scaled(_LOGISTIC), "iris")
     yield Case("LogisticRegression, two classes", _scaled(_LOGISTIC), "cancer")
     yield Case(
-        "LogisticRegression, liblinear", _scaled(linear_model.LogisticRegression(solver="liblinear")), "cancer"
+        "LogisticRegression, liblinear",
+        _scaled(linear_model.LogisticRegression(solver="liblinear")),
+        "cancer",
     )
     yield Case("LinearSVC", _scaled(svm.LinearSVC()), "wine")
-    yield Case("SGDClassifier, log loss", _scaled(linear_model.SGDClassifier(loss="log_loss", random_state=0)), "wine")
+    yield Case(
+        "SGDClassifier, log loss",
+        _scaled(linear_model.SGDClassifier(loss="log_loss", random_state=0)),
+        "wine",
+    )
     yield Case(
         "SGDClassifier, modified Huber",
         _scaled(linear_model.SGDClassifier(loss="modified_huber", random_state=0)),
@@ -187,10 +198,10 @@ def _linear() -> Iterator[Case]:
     )
     yield Case("RidgeClassifier", _scaled(linear_model.RidgeClassifier()), "cancer")
     yield Case("Perceptron", _scaled(linear_model.Perceptron()), "wine")
-    yield Case("LinearDiscriminantAnalysis", lambda: discriminant_analysis.LinearDiscriminantAnalysis(), "wine")
+    yield Case("LinearDiscriminantAnalysis", discriminant_analysis.LinearDiscriminantAnalysis, "wine")
     yield Case(
         "QuadraticDiscriminantAnalysis",
-        lambda: discriminant_analysis.QuadraticDiscriminantAnalysis(),
+        discriminant_analysis.QuadraticDiscriminantAnalysis,
         "wine",
     )
     regressors = (
@@ -211,24 +222,30 @@ def _linear() -> Iterator[Case]:
     )
     for model in regressors:
         yield Case(type(model).__name__, _scaled(model), "diabetes")
-    yield Case("LinearRegression, three outputs", lambda: linear_model.LinearRegression(), "linnerud")
+    yield Case("LinearRegression, three outputs", linear_model.LinearRegression, "linnerud")
     yield Case("Ridge on seconds since 1970", _scaled(_RIDGE), "bikes")
 
 
 def _bayes_and_near() -> Iterator[Case]:
-    yield Case("GaussianNB", lambda: naive_bayes.GaussianNB(), "wine")
-    yield Case("MultinomialNB", lambda: naive_bayes.MultinomialNB(), "digits")
-    yield Case("ComplementNB", lambda: naive_bayes.ComplementNB(), "digits")
+    yield Case("GaussianNB", naive_bayes.GaussianNB, "wine")
+    yield Case("MultinomialNB", naive_bayes.MultinomialNB, "digits")
+    yield Case("ComplementNB", naive_bayes.ComplementNB, "digits")
     yield Case("BernoulliNB", lambda: naive_bayes.BernoulliNB(binarize=7.0), "digits")
     bins = preprocessing.KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf")
-    yield Case("KBinsDiscretizer + CategoricalNB", _chain(bins, naive_bayes.CategoricalNB(min_categories=5)), "wine")
+    yield Case(
+        "KBinsDiscretizer + CategoricalNB", _chain(bins, naive_bayes.CategoricalNB(min_categories=5)), "wine"
+    )
     yield Case("KNeighborsClassifier", _scaled(neighbors.KNeighborsClassifier()), "wine")
     yield Case(
         "KNeighborsClassifier, by distance, p=1",
         _scaled(neighbors.KNeighborsClassifier(weights="distance", p=1)),
         "wine",
     )
-    yield Case("KNeighborsRegressor, by distance", _scaled(neighbors.KNeighborsRegressor(weights="distance")), "housing numbers")
+    yield Case(
+        "KNeighborsRegressor, by distance",
+        _scaled(neighbors.KNeighborsRegressor(weights="distance")),
+        "housing numbers",
+    )
     yield Case("NearestCentroid", _scaled(neighbors.NearestCentroid()), "wine")
     yield Case("SVC, RBF", _scaled(svm.SVC()), "wine")
     yield Case("SVC, polynomial, ties broken", _scaled(svm.SVC(kernel="poly", break_ties=True)), "wine")
@@ -254,13 +271,27 @@ def _trees() -> Iterator[Case]:
         "wine",
         BOTH,
     )
-    yield Case("RandomForestClassifier, 10 classes", lambda: ensemble.RandomForestClassifier(**few), "digits", BOTH)
+    yield Case(
+        "RandomForestClassifier, 10 classes", lambda: ensemble.RandomForestClassifier(**few), "digits", BOTH
+    )
     yield Case("ExtraTreesClassifier", lambda: ensemble.ExtraTreesClassifier(**few), "wine", BOTH)
     yield Case("RandomForestRegressor", lambda: ensemble.RandomForestRegressor(**few), "diabetes", BOTH)
-    yield Case("RandomForestRegressor, three outputs", lambda: ensemble.RandomForestRegressor(**few), "linnerud", BOTH)
-    yield Case("RandomForestRegressor on seconds since 1970", lambda: ensemble.RandomForestRegressor(**few), "bikes", BOTH)
+    yield Case(
+        "RandomForestRegressor, three outputs",
+        lambda: ensemble.RandomForestRegressor(**few),
+        "linnerud",
+        BOTH,
+    )
+    yield Case(
+        "RandomForestRegressor on seconds since 1970",
+        lambda: ensemble.RandomForestRegressor(**few),
+        "bikes",
+        BOTH,
+    )
     yield Case("GradientBoostingClassifier", lambda: ensemble.GradientBoostingClassifier(**few), "wine", BOTH)
-    yield Case("GradientBoostingRegressor", lambda: ensemble.GradientBoostingRegressor(**few), "diabetes", BOTH)
+    yield Case(
+        "GradientBoostingRegressor", lambda: ensemble.GradientBoostingRegressor(**few), "diabetes", BOTH
+    )
     yield Case(
         "HistGradientBoostingClassifier",
         lambda: ensemble.HistGradientBoostingClassifier(max_iter=20),
@@ -287,7 +318,12 @@ def _trees() -> Iterator[Case]:
     )
     yield Case("AdaBoostClassifier", lambda: ensemble.AdaBoostClassifier(**few), "wine", BOTH)
     yield Case("AdaBoostRegressor", lambda: ensemble.AdaBoostRegressor(**few), "diabetes", BOTH)
-    yield Case("PCA + RandomForestClassifier", _chain(decomposition.PCA(5), ensemble.RandomForestClassifier(**few)), "wine", BOTH)
+    yield Case(
+        "PCA + RandomForestClassifier",
+        _chain(decomposition.PCA(5), ensemble.RandomForestClassifier(**few)),
+        "wine",
+        BOTH,
+    )
     yield from _boosters()
 
 
@@ -309,7 +345,10 @@ def _committees() -> Iterator[Case]:
     yield Case("VotingClassifier, soft", lambda: ensemble.VotingClassifier(some, voting="soft"), "wine", BOTH)
     yield Case("VotingClassifier, hard", lambda: ensemble.VotingClassifier(some), "wine", BOTH)
     yield Case(
-        "StackingClassifier", lambda: ensemble.StackingClassifier(some, final_estimator=_LOGISTIC), "cancer", BOTH
+        "StackingClassifier",
+        lambda: ensemble.StackingClassifier(some, final_estimator=_LOGISTIC),
+        "cancer",
+        BOTH,
     )
     yield Case(
         "StackingRegressor, passed through",
@@ -321,7 +360,9 @@ def _committees() -> Iterator[Case]:
     )
     yield Case("BaggingClassifier", lambda: ensemble.BaggingClassifier(random_state=0), "wine", BOTH)
     yield Case(
-        "CalibratedClassifierCV, sigmoid", _scaled(calibration.CalibratedClassifierCV(svm.LinearSVC())), "wine"
+        "CalibratedClassifierCV, sigmoid",
+        _scaled(calibration.CalibratedClassifierCV(svm.LinearSVC())),
+        "wine",
     )
     yield Case(
         "CalibratedClassifierCV, isotonic",
@@ -330,7 +371,11 @@ def _committees() -> Iterator[Case]:
     )
     yield Case("OneVsRestClassifier", _scaled(multiclass.OneVsRestClassifier(_LOGISTIC)), "wine")
     yield Case("OneVsOneClassifier", _scaled(multiclass.OneVsOneClassifier(svm.LinearSVC())), "wine")
-    yield Case("GridSearchCV", lambda: model_selection.GridSearchCV(_scaled(_RIDGE)(), {"ridge__alpha": [1, 9]}), "diabetes")
+    yield Case(
+        "GridSearchCV",
+        lambda: model_selection.GridSearchCV(_scaled(_RIDGE)(), {"ridge__alpha": [1, 9]}),
+        "diabetes",
+    )
     yield Case(
         "TunedThresholdClassifierCV",
         _scaled(model_selection.TunedThresholdClassifierCV(_LOGISTIC)),
@@ -342,8 +387,8 @@ def _committees() -> Iterator[Case]:
         "diabetes",
     )
     yield Case("MultiOutputRegressor", lambda: multioutput.MultiOutputRegressor(_RIDGE), "linnerud")
-    yield Case("DummyClassifier", lambda: dummy.DummyClassifier(), "wine")
-    yield Case("DummyRegressor", lambda: dummy.DummyRegressor(), "diabetes")
+    yield Case("DummyClassifier", dummy.DummyClassifier, "wine")
+    yield Case("DummyRegressor", dummy.DummyRegressor, "diabetes")
 
 
 def _preparation() -> Iterator[Case]:
@@ -370,7 +415,9 @@ def _preparation() -> Iterator[Case]:
         "FeatureUnion": pipeline.make_union(decomposition.PCA(2), preprocessing.MinMaxScaler()),
     }
     for name, step in steps.items():
-        yield Case(f"{name} + LogisticRegression", _chain(step, preprocessing.StandardScaler(), _LOGISTIC), "wine")
+        yield Case(
+            f"{name} + LogisticRegression", _chain(step, preprocessing.StandardScaler(), _LOGISTIC), "wine"
+        )
     yield Case("IsotonicRegression", lambda: isotonic.IsotonicRegression(out_of_bounds="clip"), "one number")
 
 
@@ -386,15 +433,21 @@ def _frames() -> Iterator[Case]:
         )
 
     plain = preprocessing.OneHotEncoder(handle_unknown="ignore")
-    grouped = preprocessing.OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=300, drop="if_binary")
+    grouped = preprocessing.OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=300, drop="if_binary"
+    )
     ordinal = preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     forest = ensemble.RandomForestClassifier(20, min_samples_leaf=2, random_state=0)
     boosted = ensemble.HistGradientBoostingRegressor(max_iter=30)
-    yield Case("ColumnTransformer + LogisticRegression", _chain(prepared(plain, indicator=True), _LOGISTIC), "churn")
+    yield Case(
+        "ColumnTransformer + LogisticRegression", _chain(prepared(plain, indicator=True), _LOGISTIC), "churn"
+    )
     with_groups = _chain(prepared(grouped), _LOGISTIC)
     yield Case("OneHotEncoder, infrequent, drop + LogisticRegression", with_groups, "churn")
     yield Case("OrdinalEncoder + RandomForestClassifier", _chain(prepared(ordinal), forest), "churn", BOTH)
-    yield Case("ColumnTransformer + HistGradientBoostingRegressor", _chain(prepared(plain), boosted), "housing", BOTH)
+    yield Case(
+        "ColumnTransformer + HistGradientBoostingRegressor", _chain(prepared(plain), boosted), "housing", BOTH
+    )
     yield Case("ColumnTransformer + Ridge", _chain(prepared(plain, indicator=True), _RIDGE), "housing")
     yield Case("DictVectorizer + Ridge", _chain(feature_extraction.DictVectorizer(), _RIDGE), "coffee")
 
@@ -416,9 +469,15 @@ def _texts() -> Iterator[Case]:
         _chain(text.CountVectorizer(analyzer="char", strip_accents="ascii", ngram_range=(1, 2)), _LOGISTIC),
         "two topics",
     )
-    yield Case("CountVectorizer + MultinomialNB", _chain(text.CountVectorizer(), naive_bayes.MultinomialNB()), "news")
+    yield Case(
+        "CountVectorizer + MultinomialNB", _chain(text.CountVectorizer(), naive_bayes.MultinomialNB()), "news"
+    )
     hashed = text.HashingVectorizer(n_features=2**12)
-    yield Case("HashingVectorizer + SGDClassifier", _chain(hashed, linear_model.SGDClassifier(random_state=0)), "news")
+    yield Case(
+        "HashingVectorizer + SGDClassifier",
+        _chain(hashed, linear_model.SGDClassifier(random_state=0)),
+        "news",
+    )
     yield Case(
         "TfidfVectorizer + TruncatedSVD + LogisticRegression",
         _chain(text.TfidfVectorizer(min_df=3), decomposition.TruncatedSVD(20, random_state=0), _LOGISTIC),
@@ -434,7 +493,7 @@ def _texts() -> Iterator[Case]:
 
 
 def _kept() -> Iterator[Case]:
-    yield Case("GaussianProcessRegressor", lambda: gaussian_process.GaussianProcessRegressor(), "diabetes", NATIVE)
+    yield Case("GaussianProcessRegressor", gaussian_process.GaussianProcessRegressor, "diabetes", NATIVE)
     yield Case("KNNImputer + Ridge", _chain(impute.KNNImputer(), _RIDGE), "diabetes", NATIVE)
     yield Case(
         "FunctionTransformer of one's own + Ridge",
@@ -442,7 +501,7 @@ def _kept() -> Iterator[Case]:
         "diabetes",
         NATIVE,
     )
-    yield Case("KNeighborsClassifier, equal distances", lambda: neighbors.KNeighborsClassifier(), "iris", NATIVE)
+    yield Case("KNeighborsClassifier, equal distances", neighbors.KNeighborsClassifier, "iris", NATIVE)
 
 
 def _derived(name: str, of: str, change: Callable[[Any, Any], tuple[Any, Any]]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,9 @@ table = _benchmark("parity_table")
 
 
 @pytest.fixture
-def folder(request: pytest.FixtureRequest, case: Any, service: Callable[[str], Path]) -> Iterator[Path]:
+def folder(request: pytest.FixtureRequest, case: Any, service: Callable[[str], Path]) -> Path:
     """Give the folder of data sets; only cases that read from it need it."""
-    yield Path() if case.data in cases.SHIPPED else service("data")
+    return Path() if case.data in cases.SHIPPED else service("data")
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.name)

@@ -28,7 +28,9 @@ SETTINGS: list[dict[str, Any]] = [
     {"analyzer": "char_wb", "ngram_range": (2, 5)},
     {"analyzer": "char_wb", "ngram_range": (1, 1), "lowercase": False},
 ]
-WORDS = st.sampled_from(["the", "Café", "cafe\u0301", "straße", "ﬁn", "İI", "x", "don't", "日本", "a_b", "\u00a0", "#tag"])
+WORDS = st.sampled_from(
+    ["the", "Café", "cafe\u0301", "straße", "ﬁn", "İI", "x", "don't", "日本", "a_b", "\u00a0", "#tag"]
+)
 TEXTS = st.one_of(
     st.text(max_size=60), st.lists(WORDS, max_size=12).map(" ".join), st.text("ab \t\n", max_size=30)
 )

@@ -33,7 +33,9 @@ def operations(features: int, outputs: int, rng: np.random.Generator) -> dict[st
         "l2 norm": Normalize("l2"),
         "l1 norm": Normalize("l1"),
         "power": Power("yeo-johnson", rng.normal(size=features).tolist()),
-        "quantiles": Quantiles(np.repeat(grid[:, None], features, axis=1), np.linspace(0, 1, 50), normal=True),
+        "quantiles": Quantiles(
+            np.repeat(grid[:, None], features, axis=1), np.linspace(0, 1, 50), normal=True
+        ),
         "exp": lambda x: Function("exp")(np.clip(x, -600, 600)),
         "log1p": lambda x: Function("log1p")(np.abs(x)),
         "trees": _trees(features, outputs, rng),
@@ -82,7 +84,9 @@ def test_sparse_rows_are_computed_one_by_one(shape: tuple[int, int, int, int]) -
         places = np.flatnonzero(rng.random(features) < 0.4)
         sparse.append((places, rng.normal(size=len(places))))
     together = arithmetic.sparse_product(SparseRows(features, sparse), columns)
-    alone = np.concatenate([arithmetic.sparse_product(SparseRows(features, [row]), columns) for row in sparse])
+    alone = np.concatenate(
+        [arithmetic.sparse_product(SparseRows(features, [row]), columns) for row in sparse]
+    )
 
     assert together.tobytes() == alone.tobytes()
 

@@ -182,7 +182,7 @@ def _difference(expected: float, actual: Any) -> float:
 
 
 def _answers(predictor: Predictor, names: Sequence[str], rows: Sequence[Row]) -> list[_Answer]:
-    """Return the answer to each row; rows of a failing call are tried in halves until the guilty are alone."""
+    """Return the answer to each row; a failing call is tried in halves until the guilty rows are alone."""
     if not rows:
         return []
     try:

@@ -26,7 +26,9 @@ def subject_of() -> MakeSubject:
     def make(model: Any, example: Any, **options: Any) -> Subject:
         rows = read_table(example)
         learnt = Signature(inputs=infer_inputs(rows), outputs=())
-        signature, feed = FLAVOR.learn(model, rows, learnt, output_names=options.pop("outputs", ()), feed=None)
+        signature, feed = FLAVOR.learn(
+            model, rows, learnt, output_names=options.pop("outputs", ()), feed=None
+        )
         native = FLAVOR.predictor(model, signature, feed)
         records = [dict(zip(signature.names, row, strict=True)) for row in rows.rows()]
         columns = Validator(signature).check(records, pointer=str)

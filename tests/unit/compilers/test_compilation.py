@@ -110,7 +110,7 @@ def test_rows_keep_their_bits_alone_in_batches_and_shuffled(iris: Subject, colum
 
 @pytest.mark.parametrize("compiler", ["numpy", "onnx"])
 def test_serving_needs_no_framework(compiler: str, subject_of: Any, columns_of: Any, tmp_path: Path) -> None:
-    """A process in which scikit-learn, SciPy, pandas, joblib and onnx cannot be imported gives the same bits."""
+    """A process that cannot import scikit-learn, SciPy, pandas, joblib or onnx gives the same bits."""
     subject = subject_of(RandomForestClassifier(20, random_state=0).fit(IRIS.data, IRIS.target), IRIS.data)
     result = compile_model(subject)
     columns = columns_of(subject, IRIS.data)
@@ -165,7 +165,9 @@ def test_a_predictor_that_was_not_proven_cannot_be_forced(iris: Subject) -> None
     ],
     ids=["function", "tokenizer"],
 )
-def test_code_of_the_users_own_is_not_converted(model: Any, example: Any, reason: str, subject_of: Any) -> None:
+def test_code_of_the_users_own_is_not_converted(
+    model: Any, example: Any, reason: str, subject_of: Any
+) -> None:
     """What calls a function that may do anything is left alone."""
     target = [0, 1, 1] * 3 if isinstance(example, list) else load_diabetes().target
     result = compile_model(subject_of(model.fit(example, target), example))

@@ -19,7 +19,7 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-PLAIN = b'''
+PLAIN = b"""
 import math
 
 import numpy as np
@@ -31,7 +31,7 @@ def logged(records, *, field):
 
 def with_double(answers, *, factor):
     return np.column_stack([answers, [factor * answer for answer in answers]])
-'''
+"""
 RECORDS = [{"origin": origin, "price": price} for price, origin in enumerate(["Kenya", "Peru", "Yemen"] * 8)]
 
 
@@ -51,7 +51,7 @@ def model(plain: Any) -> Any:
     """Give a pipeline of two classes of one's own around a known estimator."""
 
     class Logged(TransformerMixin, BaseEstimator):
-        def fit(self, X: Any, y: Any = None) -> Any:  # noqa: N803
+        def fit(self, X: Any, y: Any = None) -> Any:  # noqa: ARG002, N803
             return self
 
         def transform(self, X: Any) -> Any:  # noqa: N803

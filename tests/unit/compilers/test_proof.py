@@ -1,4 +1,4 @@
-"""The proof lets nothing wrong pass: each fault that conversions are known for is built in and must be found."""
+"""The proof lets nothing wrong pass: every fault that conversions are known for is built in and found."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_forest_that_adds_up_in_float32_is_caught_at_vote_ties(forest: Subject
 
     def in_single_precision(part: Part) -> Part:
         if isinstance(part, Trees):
-            return dataclasses.replace(part, values=part.values / 50, single=True)
+            return dataclasses.replace(part, values=part.values / 50, single=True)  # noqa: PD011 - no frame
         return dataclasses.replace(part, count=1) if isinstance(part, Shares) else part
 
     proof = proof_of(forest, in_single_precision)
@@ -155,7 +155,9 @@ def test_large_numbers_in_float32_are_caught(start: float, subject_of: Any) -> N
     """float32 knows seconds since 1970 to 128 seconds, and ids from 16 million on to 2."""
     rng = np.random.default_rng(0)
     rows = start + rng.integers(0, 5000, size=(400, 2)).astype(float)
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, rows.sum(axis=1) > 2 * start + 5000)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(
+        rows, rows.sum(axis=1) > 2 * start + 5000
+    )
     subject = subject_of(model, rows)
 
     def in_single_precision(part: Part) -> Part:
@@ -172,7 +174,13 @@ def test_large_numbers_in_float32_are_caught(start: float, subject_of: Any) -> N
 )
 def test_texts_that_are_read_otherwise_are_caught(change: dict[str, Any], subject_of: Any) -> None:
     """Case, accents, letters beyond ASCII and left-out words each show in some text that is tried."""
-    texts = ["The crème was good", "the cafe was BAD", "an ﬁancée and the straße", "good café", "bad İstanbul"] * 4
+    texts = [
+        "The crème was good",
+        "the cafe was BAD",
+        "an ﬁancée and the straße",
+        "good café",
+        "bad İstanbul",
+    ] * 4
     labels = ["good" if "good" in text.lower() else "bad" for text in texts]
     subject = subject_of(make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, labels), texts)
 
@@ -206,14 +214,14 @@ def test_a_compiled_model_must_refuse_what_the_original_refuses(subject_of: Any)
 class _ByNeighbours:
     """A predictor whose answer depends on the other rows of the call."""
 
-    def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:
+    def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:  # noqa: ARG002
         return Outputs({"y": [float(row[0]) + 1e-12 * len(columns) for row in columns.rows]})
 
 
 class _Steady:
     """A predictor that looks at one row at a time."""
 
-    def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:
+    def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:  # noqa: ARG002
         return Outputs({"y": [float(row[0]) for row in columns.rows]})
 
 

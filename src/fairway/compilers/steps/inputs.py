@@ -37,8 +37,11 @@ class Numbers(Step):
             self._get = (lambda row: (row[first],)) if one else operator.itemgetter(*self.indexes)
 
     def __call__(self, value: Columns) -> Array:
-        rows = value.rows if self._get is None else list(map(self._get, value.rows))
-        matrix = np.array(rows, np.float64)
+        if self._get is None:
+            # Columns of another kind may hold their numbers as a matrix already.
+            matrix = np.array(value.rows, np.float64) if type(value) is Columns else value.matrix()
+        else:
+            matrix = np.array(list(map(self._get, value.rows)), np.float64)
         if self.single:
             matrix[:, self.single] = matrix[:, self.single].astype(np.float32)
         return matrix
