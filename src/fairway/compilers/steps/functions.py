@@ -176,6 +176,7 @@ def with_source(part: Part, code: Mapping[str, bytes]) -> Part:
     )
     if foreign:
         raise NotConvertible(
-            f"the module {part.module} imports {foreign[0]}; compiled steps have NumPy and the standard library"
+            f"the module {part.module} imports {foreign[0]}; "
+            "a compiled step imports NumPy and the standard library only"
         )
     return dataclasses.replace(part, source=source)
