@@ -244,6 +244,11 @@ def _bayes_and_near() -> Iterator[Case]:
     yield Case(
         "KNeighborsRegressor, by distance",
         _scaled(neighbors.KNeighborsRegressor(weights="distance")),
+        "diabetes",
+    )
+    yield Case(
+        "KNeighborsRegressor, shared coordinates",
+        _scaled(neighbors.KNeighborsRegressor(weights="distance")),
         "housing numbers",
     )
     yield Case("NearestCentroid", _scaled(neighbors.NearestCentroid()), "wine")

@@ -32,8 +32,10 @@ _HALVINGS = 64
 _MAX_LEVELS = 50
 _MAX_RUN = 2000
 
-_NUMBERS = (0.0, -0.0, 1.0, -1.0, 0.1, 1e-300, 1e6 + 0.5, -1e6, 1732147200.25)
-_FAR_NUMBERS = (1732147200250.0, 2.0**53 - 1, 1e15, 1e30, -1e30)
+_NUMBERS = (
+    *(0.0, -0.0, 1.0, -1.0, 0.1, 1e-300, 1e6 + 0.5, -1e6),
+    *(1732147200.25, 1732147200250.0, 2.0**53 - 1, 1e15, 1e30, -1e30),
+)
 """Among them seconds and milliseconds since 1970: float32 cannot tell them from their neighbours."""
 
 _TEXTS = (
@@ -81,8 +83,7 @@ def proof_rows(
         return
     mixed = passes(list(_mixed(signature, reference, rng, MAX_MIXED)))
     yield "mixed rows", mixed
-    numbers = (*_NUMBERS, *(n for n in _FAR_NUMBERS if abs(n) <= largest_number(program)))
-    yield "extremes", passes(list(_extremes(signature, reference, numbers)))
+    yield "extremes", passes(list(_extremes(signature, reference, reach_of(program))))
     yield "missing values", passes(list(_missing(signature, reference)))
     yield "categories", passes(list(_categories(signature, reference)))
     yield "texts", passes(list(_texts(signature, reference)))
@@ -132,25 +133,26 @@ def _with(row: Row, place: int, value: Any) -> list[Any]:
     return changed
 
 
-def largest_number(program: Program | None) -> float:
-    """Return the largest number for which the model's answers mean something."""
-    return min((part.largest for part in parts_of(program.model)), default=np.inf) if program else np.inf
+def reach_of(program: Program | None) -> float:
+    """Return how far beyond the range of the examples, in its widths, the model's answers mean something."""
+    return min((part.reach for part in parts_of(program.model)), default=np.inf) if program else np.inf
 
 
-def _extremes(signature: Signature, rows: Sequence[Row], numbers: Sequence[float]) -> Iterator[list[Any]]:
+def _extremes(signature: Signature, rows: Sequence[Row], reach: float) -> Iterator[list[Any]]:
     base = rows[0]
     columns = [(place, entry) for place, entry in enumerate(signature.inputs) if entry.kind in _NUMERIC]
     for place, entry in columns:
-        for value in _extreme_values(entry, numbers):
+        for value in _extreme_values(entry, reach):
             yield _with(base, place, value)
-    for value in numbers:
+    for value in _NUMBERS:
         row = list(base)
         for place, entry in columns:
             row[place] = _as_kind(entry, value)
-        yield row
+        if all(_within(entry, row[place], reach) for place, entry in columns):
+            yield row
     for place, entry in enumerate(signature.inputs):
-        if entry.kind == "vector" and base[place] is not None:
-            yield from (_with(base, place, [value] * len(base[place])) for value in numbers)
+        if entry.kind == "vector" and base[place] is not None and np.isinf(reach):
+            yield from (_with(base, place, [value] * len(base[place])) for value in _NUMBERS)
             yield from (_with(base, place, [v * f for v in base[place]]) for f in (1e-9, 1e3, 1e9))
 
 
@@ -163,15 +165,26 @@ def _as_kind(entry: Input, value: float) -> Any:
     return int(max(-(2**53), min(2**53, value))) if entry.kind == "integer" else value
 
 
-def _extreme_values(entry: Input, numbers: Sequence[float]) -> Iterator[Any]:
+def _extreme_values(entry: Input, reach: float) -> Iterator[Any]:
     if entry.kind == "boolean":
         yield from (True, False)
         return
-    low, high = entry.minimum or 0.0, entry.maximum or 0.0
-    span = max(high - low, 1.0)
+    low, high, span = _range(entry)
     near = (low, high, low - span, high + span, low - 1e3 * span, high + 1e3 * span)
-    for value in (*near, *entry.quantiles, *numbers):
-        yield _as_kind(entry, value)
+    for value in (*near, *entry.quantiles, *_NUMBERS):
+        if _within(entry, value, reach):
+            yield _as_kind(entry, value)
+
+
+def _range(entry: Input) -> tuple[float, float, float]:
+    """Return the ends of an input's range and its width."""
+    low, high = entry.minimum or 0.0, entry.maximum or 0.0
+    return low, high, high - low or 1.0
+
+
+def _within(entry: Input, value: float, reach: float) -> bool:
+    low, high, span = _range(entry)
+    return entry.kind == "boolean" or low - reach * span <= value <= high + reach * span
 
 
 def _missing(signature: Signature, rows: Sequence[Row]) -> Iterator[list[Any]]:

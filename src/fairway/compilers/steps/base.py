@@ -65,11 +65,12 @@ class Part:
     """Something that is written down and loaded again; see the module.
 
     Attributes:
-        largest: Largest number for which the answer means something. Beyond it the original's answer hangs on
-            rounding alone (all training rows are equally far away), and so the proof does not ask for it.
+        reach: How far beyond the range of the examples, in widths of that range, an answer means something.
+            Farther out the original's answer hangs on rounding alone (all training rows are equally far
+            away), and so the proof does not ask there.
     """
 
-    largest: ClassVar[float] = np.inf
+    reach: ClassVar[float] = np.inf
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

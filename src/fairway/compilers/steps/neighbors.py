@@ -14,8 +14,9 @@ from fairway.compilers.steps.base import Array, Indexes, Model, Source, reads_mo
 from fairway.compilers.steps.scaling import array
 
 _MAX_VALUES = 20_000_000
-LARGEST = 2e10
-"""Seconds since 1970 are below it; far above it the squares of two distances differ by rounding alone."""
+_BLOCK = 1 << 20
+REACH = 1e4
+"""Farther out the squares of two distances differ by rounding alone, or not at all."""
 
 
 @dataclasses.dataclass
@@ -33,7 +34,7 @@ class Neighbors(Model):
         classes: Number of classes; 0 for a regressor.
     """
 
-    largest: ClassVar[float] = LARGEST
+    reach: ClassVar[float] = REACH
     points: Array
     targets: NDArray[Any]
     count: int
@@ -43,6 +44,7 @@ class Neighbors(Model):
 
     def __post_init__(self) -> None:
         self.is_classifier = bool(self.classes)  # type: ignore[misc]  # a fact of this instance
+        self._columns = np.ascontiguousarray(self.points.T)
 
     def raw(self, value: Array) -> Array:
         refuse_nonfinite(value)
@@ -54,14 +56,24 @@ class Neighbors(Model):
         return self._shares(targets, weights) if self.classes else self._means(targets, weights)
 
     def _distances(self, value: Array) -> Array:
-        if self.power == 2:
-            found = squared_distances(value, self.points)
-            return np.sqrt(found) if self.by_distance else found
-        differences = np.abs(value[:, None, :] - self.points)
-        if np.isinf(self.power):
-            return differences.max(axis=2)
-        sums = (differences**self.power).sum(axis=2)
-        return sums ** (1.0 / self.power)
+        block = max(1, _BLOCK // len(self.points))
+        found = [self._block_of(value[start : start + block]) for start in range(0, len(value), block)]
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _block_of(self, value: Array) -> Array:
+        """Return distances, added up feature by feature as scikit-learn's trees do: ties hang on the bits."""
+        total = np.zeros((len(value), len(self.points)))
+        for place, column in enumerate(self._columns):
+            sizes = np.abs(value[:, place, None] - column)
+            if np.isinf(self.power):
+                np.maximum(total, sizes, out=total)
+            elif self.power == 2:
+                total += sizes * sizes
+            else:
+                total += sizes if self.power == 1 else sizes**self.power
+        if not self.by_distance or np.isinf(self.power) or self.power == 1:
+            return total
+        return np.sqrt(total) if self.power == 2 else total ** (1.0 / self.power)
 
     def _weights(self, distances: Array) -> Array:
         with np.errstate(divide="ignore"):
@@ -104,7 +116,7 @@ class Centroids(Model):
         by_score: Whether the score decides, not the distance alone.
     """
 
-    largest: ClassVar[float] = LARGEST
+    reach: ClassVar[float] = REACH
     is_classifier: ClassVar[bool] = True
     points: Array
     manhattan: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from typing import Any
 
 import numpy as np
@@ -140,6 +139,8 @@ class Quantiles(Step):
     normal: bool
 
     def __post_init__(self) -> None:
+        import statistics
+
         edge = _QUANTILE_EDGE - np.spacing(1)
         self._normal = statistics.NormalDist()
         self._ends = self._normal.inv_cdf(edge), self._normal.inv_cdf(1 - edge)
