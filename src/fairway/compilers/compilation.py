@@ -1,0 +1,273 @@
+"""Compile a bundle with every compiler, prove each result, and say which predictor shall serve.
+
+What comes out are files and a report: an attachment of the version, keyed by the bundle's digest and outside
+it. The bundle itself never changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from fairway.bundle.bundle import Bundle
+from fairway.bundle.golden import GoldenExamples
+from fairway.bundle.signature import Signature
+from fairway.bundle.validation import Validator
+from fairway.compilers.base import Compiled, NotConvertible, Read, find_compilers, load_compiled
+from fairway.compilers.numpy import read_program
+from fairway.compilers.parity import TOLERANCES, Group, ask_original, prove_equal, seconds_per_call
+from fairway.compilers.rows import proof_rows
+from fairway.errors import ArtifactCorrupt, MissingExtra
+from fairway.flavors.base import Predictor
+from fairway.messages import Columns
+
+NATIVE = "native"
+REPORT = "report.json"
+FORMAT = 1
+_MANY = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class CompilationResult:
+    """What became of a compilation.
+
+    Attributes:
+        files: Contents by path: `<compiler>/...` for every compiled form that was proven, and `report.json`.
+        report: The content of `report.json`: which predictor serves and why, and for each compiler verdict,
+            rows, tolerance, worst row and seconds per call.
+    """
+
+    files: Mapping[str, bytes]
+    report: dict[str, Any]
+
+    @property
+    def predictor(self) -> str:
+        """Name of the predictor that shall serve: a compiler's, or `native`."""
+        name: str = self.report["predictor"]
+        return name
+
+    @property
+    def reason(self) -> str:
+        """Why this one, in a sentence."""
+        reason: str = self.report["reason"]
+        return reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is compiled, and what the result is compared with.
+
+    Attributes:
+        model: The fitted model.
+        native: The model bound to its signature by its flavor.
+        signature: Typed inputs and outputs.
+        options: The flavor's own, which say how the model is fed.
+        golden: Golden examples.
+        code: Source files that travel with the model, by path.
+        digest: Digest of the bundle; empty for a model outside any.
+    """
+
+    model: Any
+    native: Predictor
+    signature: Signature
+    options: Mapping[str, Any]
+    golden: GoldenExamples
+    code: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    digest: str = ""
+
+    @functools.cached_property
+    def golden_rows(self) -> Columns:
+        """The golden examples as the columns of a call."""
+        return self.golden.columns(Validator(self.signature))
+
+
+def compile_bundle(
+    bundle: Bundle,
+    model: Any,
+    predictor: Predictor,
+    *,
+    rows: Columns | None = None,
+    compilers: Sequence[str] | None = None,
+) -> CompilationResult:
+    """Compile a bundle's model and prove the result against the original.
+
+    Args:
+        bundle: The bundle.
+        model: The model that its flavor loaded.
+        predictor: The model bound to the signature by its flavor: what a compiled one is compared with.
+        rows: Further rows for the proof, such as the example that the bundle was packed with.
+        compilers: Names of the compilers to try; all by default.
+    """
+    subject = Subject(
+        model,
+        predictor,
+        bundle.signature,
+        bundle.manifest.options,
+        bundle.golden,
+        code=bundle.code,
+        digest=bundle.digest,
+    )
+    return compile_model(subject, rows=rows, compilers=compilers)
+
+
+def compile_model(
+    subject: Subject, *, rows: Columns | None = None, compilers: Sequence[str] | None = None
+) -> CompilationResult:
+    """Compile a model and prove the result against the original; see `compile_bundle`."""
+    names = sorted(find_compilers()) if compilers is None else compilers
+    attempts = {name: _compile(name, subject) for name in names}
+    if any(attempt.predictor for attempt in attempts.values()):
+        groups = _groups(subject, rows)
+        attempts = {name: _proven(attempt, subject, groups) for name, attempt in attempts.items()}
+    entries = {name: attempt.entry for name, attempt in attempts.items()}
+    timing = _timing(subject.native, subject.golden_rows)
+    chosen, reason = _choose(entries, timing)
+    report = {
+        "format": FORMAT,
+        "digest": subject.digest,
+        "predictor": chosen,
+        "reason": reason,
+        "native": timing,
+        "compilers": entries,
+        "environment": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        },
+    }
+    files = {
+        f"{name}/{path}": data
+        for name, attempt in attempts.items()
+        if attempt.compiled is not None and attempt.entry["verdict"] == "equal"
+        for path, data in attempt.compiled.files.items()
+    }
+    files[REPORT] = msgspec.json.format(msgspec.json.encode(report, order="sorted"))
+    return CompilationResult(files, report)
+
+
+def read_report(read: Read) -> dict[str, Any]:
+    """Return the report that `compile_bundle` wrote.
+
+    Raises:
+        ArtifactCorrupt: It is no report, or one of a newer format.
+    """
+    try:
+        report: dict[str, Any] = msgspec.json.decode(read(REPORT))
+        if report["format"] != FORMAT:
+            raise ArtifactCorrupt(f"the compilation report has the unknown format {report['format']}")
+    except (msgspec.DecodeError, KeyError, TypeError) as cause:
+        raise ArtifactCorrupt("the compilation report cannot be read") from cause
+    return report
+
+
+def load_predictor(read: Read, signature: Signature, *, name: str | None = None) -> Predictor | None:
+    """Return the compiled predictor that shall serve, or None where the native one does.
+
+    Args:
+        read: Gives the verified bytes of the files that `compile_bundle` wrote.
+        signature: The bundle's signature.
+        name: Compiler to use instead of the one that the report chose.
+
+    Raises:
+        ArtifactCorrupt: The files are damaged, or *name* was not proven for this bundle.
+        MissingExtra: The predictor's library is not installed.
+    """
+    report = read_report(read)
+    chosen = name or report["predictor"]
+    if chosen == NATIVE:
+        return None
+    entry = report["compilers"].get(chosen)
+    if entry is None or entry["verdict"] != "equal":
+        why = entry["reason"] if entry else "it was not tried"
+        raise ArtifactCorrupt(f"the predictor {chosen!r} must not serve this model: {why}")
+    return load_compiled(chosen, lambda path: read(f"{chosen}/{path}"), signature)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Attempt:
+    """One compiler's try: what the report says of it, and the compiled model if there is one."""
+
+    entry: dict[str, Any]
+    compiled: Compiled | None = None
+    predictor: Predictor | None = None
+
+
+def _compile(name: str, subject: Subject) -> _Attempt:
+    signature = subject.signature
+    try:
+        compiled = find_compilers()[name].compile(
+            subject.model, signature, subject.options, code=subject.code
+        )
+        predictor = load_compiled(name, compiled.files.__getitem__, signature)
+    except NotConvertible as reason:
+        return _Attempt({"verdict": "not convertible", "reason": str(reason)})
+    except MissingExtra as reason:
+        return _Attempt({"verdict": "not available", "reason": reason.detail})
+    return _Attempt({}, compiled, predictor)
+
+
+def _groups(subject: Subject, rows: Columns | None) -> list[Group]:
+    """Return the rows of the proof with the original's answers."""
+    signature = subject.signature
+    try:
+        program, _ = read_program(subject.model, signature, subject.options, subject.code)
+    except NotConvertible:
+        # A compiler from elsewhere knows more than ours: its result is proven without thresholds and ties.
+        program = None
+    groups = proof_rows(signature, program, subject.golden_rows, rows)
+    return ask_original(subject.native, signature.names, groups)
+
+
+def _proven(attempt: _Attempt, subject: Subject, groups: Sequence[Group]) -> _Attempt:
+    if attempt.compiled is None or attempt.predictor is None:
+        return attempt
+    precision, predictor = attempt.compiled.precision, attempt.predictor
+    proof = prove_equal(predictor, subject.signature.names, groups, tolerance=TOLERANCES[precision])
+    if not proof.fault:
+        proof.fault = _golden_fault(subject, predictor, proof.tolerance)
+    entry = {
+        **proof.to_dict(),
+        "reason": proof.fault or "every row that was tried is answered alike",
+        "precision": precision,
+        **_timing(predictor, subject.golden_rows),
+    }
+    return dataclasses.replace(attempt, entry=entry)
+
+
+def _golden_fault(subject: Subject, predictor: Predictor, tolerance: float) -> str:
+    examples = dataclasses.replace(subject.golden, tolerance=max(tolerance, subject.golden.tolerance))
+    outputs = predictor.predict(subject.golden_rows, probabilities=examples.probabilities is not None)
+    return next(iter(examples.differences(outputs)), "")
+
+
+def _timing(predictor: Predictor, golden: Columns) -> dict[str, float]:
+    if not len(golden):
+        return {"seconds_one_row": 0.0, "seconds_100_rows": 0.0}
+    one = Columns(golden.names, golden.rows[:1])
+    many = Columns(golden.names, [golden.rows[n % len(golden)] for n in range(_MANY)])
+    return {
+        "seconds_one_row": seconds_per_call(predictor, one),
+        "seconds_100_rows": seconds_per_call(predictor, many),
+    }
+
+
+def _choose(entries: Mapping[str, dict[str, Any]], native: Mapping[str, float]) -> tuple[str, str]:
+    """Return the name of the fastest predictor for one row among those proven, and why."""
+    proven = {name: e["seconds_one_row"] for name, e in entries.items() if e["verdict"] == "equal"}
+    if not proven:
+        reasons = sorted({f"{name}: {entry['reason']}" for name, entry in entries.items()})
+        return NATIVE, f"the model serves as it is, because it was not compiled ({'; '.join(reasons)})"
+    best = min(proven, key=proven.__getitem__)
+    took, before = proven[best] * 1e6, native["seconds_one_row"] * 1e6
+    if took >= before:
+        return (
+            NATIVE,
+            f"the model serves as it is, which takes {before:.0f} microseconds a row, {best} {took:.0f}",
+        )
+    return best, f"{best} was proven equal and takes {took:.1f} microseconds a row, the original {before:.0f}"
