@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def command(face: Face, /, *, reference: str, alias: str | None, remove: bool, reason: str) -> None:
     """Let an alias point to a version; running servers follow.
 
-    It takes running servers less than a second, and no call is lost.
+    It takes running servers less than a second.
     """
     from fairway import api
 

@@ -17,8 +17,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from fairway.errors import (
     BodyTooLarge,
     FairwayError,
-    InternalError,
-    MethodNotAllowed,
     ModelNotFound,
     NotFound,
     UnsupportedMediaType,
@@ -133,20 +131,6 @@ class Pages:
         if entry is None:
             return self.refused(request, NotFound(f"there is nothing at {shown(request.url.path)}"))
         return html(request, "error.html", {"entry": entry})
-
-    async def not_found(self, request: Request, _error: Exception | None = None) -> Response:
-        """Say that there is nothing at this address."""
-        return self.refused(request, NotFound(f"there is nothing at {shown(request.url.path)}"))
-
-    async def method_not_allowed(self, request: Request, error: Exception | None = None) -> Response:
-        """Say that the address takes another method."""
-        headers = getattr(error, "headers", None) or {}
-        allowed = str(headers.get("Allow", "GET")).split(", ")
-        return self.refused(request, MethodNotAllowed(request.method, allowed))
-
-    async def failed(self, request: Request, _error: Exception | None = None) -> Response:
-        """Say that the server itself failed, without a word about why."""
-        return self.refused(request, InternalError())
 
     def refused(self, request: Request, error: FairwayError, *, request_id: str = "") -> Response:
         """Return the reply to a request that no form was made of: a page for people, else a problem document.
