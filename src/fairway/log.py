@@ -35,7 +35,10 @@ EVENTS: dict[str, str] = {
 LEVELS = ("debug", "info", "warning", "error")
 
 FLUSH_INTERVAL_S = 0.1
-FLUSH_BYTES = 64 * 1024
+FLUSH_BYTES = 1024 * 1024
+"""Lines that wait are written early beyond this. A thread that runs more often than the interval asks would
+contend with the event loop for the interpreter."""
+
 CLOSE_PATIENCE_S = 1.0
 MAX_WAITING_BYTES = 8 * 2**20
 """Lines beyond this are dropped and counted: a reader that hangs must not fill the memory."""
@@ -111,7 +114,7 @@ class Log:
         self._keep(line)
         if not self._due.is_set():
             self._wake_writer()
-        elif self._waiting >= FLUSH_BYTES:
+        elif self._waiting >= FLUSH_BYTES and not self._full.is_set():
             self._full.set()
 
     def flush(self, *, patience_s: float = -1) -> None:

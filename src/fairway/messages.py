@@ -200,25 +200,38 @@ class Reply:
         self.body = body
 
 
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""The first hex digit of an id's second half, with the variant of RFC 9562 in its two upper bits."""
+
+
 class _Ids:
-    """The state behind `new_id`: the last stamp given, and random bytes drawn ahead of need."""
+    """The state behind `new_id`: the last stamp given, and random digits drawn ahead of need."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.last = 0
-        self.random = b""
+        self.random = ""
         self.used = 0
+        self.millisecond = -1
+        self.head = ""
 
-    def draw(self) -> int:
-        """Return 62 random bits; one call of the system serves many ids."""
+    def draw(self) -> str:
+        """Return 16 random hex digits; one call of the system serves many ids."""
         if self.used >= len(self.random):
-            self.random, self.used = os.urandom(4096), 0
-        self.used += 8
-        return int.from_bytes(self.random[self.used - 8 : self.used]) >> 2
+            self.random, self.used = os.urandom(4096).hex(), 0
+        self.used += 16
+        return self.random[self.used - 16 : self.used]
+
+    def head_of(self, millisecond: int) -> str:
+        """Return the id up to its version; it is the same for all ids of a millisecond."""
+        if millisecond != self.millisecond:
+            text = f"{millisecond:012x}"
+            self.millisecond, self.head = millisecond, f"{text[:8]}-{text[8:]}-7"
+        return self.head
 
 
 _ids = _Ids()
-if hasattr(os, "register_at_fork"):  # two workers must not hand out the same bytes
+if hasattr(os, "register_at_fork"):  # two workers must not hand out the same digits
     os.register_at_fork(after_in_child=_ids.__init__)  # type: ignore[misc]  # as if newly made
 
 
@@ -231,6 +244,5 @@ def new_id() -> str:
     now = time.time_ns() // 1_000_000 << 12
     with _ids.lock:
         _ids.last = stamp = now if now > _ids.last else _ids.last + 1
-        low = 0x8000000000000000 | _ids.draw()
-    text = f"{(stamp >> 12) << 16 | 0x7000 | stamp & 0xFFF:016x}{low:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        head, digits = _ids.head_of(stamp >> 12), _ids.draw()
+    return f"{head}{stamp & 0xFFF:03x}-{_VARIANTS[digits[0]]}{digits[1:4]}-{digits[4:]}"

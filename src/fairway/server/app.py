@@ -29,6 +29,7 @@ from fairway.inference.pool import Pool
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
 from fairway.server.handlers import EventLog, Predictions, Receive, Scope, Send, is_predict_path, send_reply
+from fairway.server.heads import Heads
 from fairway.server.health import health_document, live_document
 from fairway.server.metrics import MEDIA_TYPE, Metrics
 from fairway.server.openapi import openapi_document
@@ -69,6 +70,7 @@ class App:
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.predictions = predictions
+        self.heads = Heads()
         self._pool = pool
         self._metrics = metrics
         self._log = log

@@ -3,7 +3,8 @@
 A subclass of uvicorn's connection. A predict call is answered inside the parser's callback, without ASGI's
 receive and send: the engine's coroutine is stepped once, and if it finished, the reply is written at once;
 if it waits (a slow model, a first load), a task goes on while the connection keeps its order. Everything
-else, and every request that waits behind another one of its connection, goes through ASGI.
+else, and every request that waits behind another one of its connection, goes through ASGI. A head that is,
+byte for byte, one that took the short way before is not parsed again (`heads.py`).
 
 uvicorn has no header timeout, no body timeout and no size limits; they live here. One sweep per second looks
 at all connections, so that no request pays for a timer of its own.
@@ -16,7 +17,6 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -31,6 +31,7 @@ from fairway.errors import (
     UriTooLong,
 )
 from fairway.messages import Call, Reply
+from fairway.server.heads import Head
 
 if TYPE_CHECKING:
     from fairway.server.app import App
@@ -98,15 +99,17 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._predictions = self.app.predictions
+        self._heads = self.app.heads
+        self._received = b""
         self._max_body_bytes = self.app.predictions.max_body_bytes
         self._stage = _IDLE
         self._since = self._last_data = self.loop.time()
         self._short: _ShortCycle | None = None
-        self._is_short = self._refused = self._draining = False
+        self._refused = self._draining = False
         self._body = b""
         self._header_bytes = self._body_bytes = self._declared_bytes = self._chunk_count = 0
         self._keep_alive = True
-        self._match: re.Match[bytes] | None = None
+        self._head: Head | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._prefix = b""
 
@@ -128,8 +131,15 @@ class Connection(HttpToolsProtocol):
             return
         self._last_data = self.loop.time()
         if self._stage == _IDLE:
-            self._stage, self._since = _HEADERS, self._last_data
+            known = self._heads.find(data)
+            if known is not None and self._is_free():
+                self._unset_keepalive_if_required()
+                self._stage, self._since, self._keep_alive = _ANSWERING, self._last_data, True
+                self._answer(*known)
+                return
+            self._stage, self._since, self._received = _HEADERS, self._last_data, data
         super().data_received(data)
+        self._received = b""
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words, without a code
         """Refuse what the parser refused; whoever asked before that still gets an answer."""
@@ -183,7 +193,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._stage = _HEADERS
         self._header_bytes = self._body_bytes = self._declared_bytes = self._chunk_count = 0
-        self._is_short = False
+        self._head = None
 
     def on_url(self, url: bytes) -> None:
         """Collect the request target up to its limit."""
@@ -213,8 +223,9 @@ class Connection(HttpToolsProtocol):
         self._stage, self._since = _BODY, self._last_data
         if self._declared_bytes > self._max_body_bytes:
             self._refuse(BodyTooLarge(self._max_body_bytes))
-        elif self._takes_short_way():
-            self._is_short = True
+            return
+        self._head = self._short_head()
+        if self._head is not None:
             self._keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         else:
             super().on_headers_complete()
@@ -232,7 +243,7 @@ class Connection(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._body_bytes > self._max_body_bytes:
             self._refuse(BodyTooLarge(self._max_body_bytes))
-        elif self._is_short:
+        elif self._head is not None:
             self._body = self._body + body if self._body else body
         else:
             super().on_body(body)
@@ -242,10 +253,13 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             return
         self._stage, self._since = _ANSWERING, self._last_data
-        if self._is_short:
-            self._answer()
-        else:
+        if self._head is None:
             super().on_message_complete()
+            return
+        if self._keep_alive:
+            self._heads.keep(self._received, self._head)
+        body, self._body = self._body, b""  # a body goes when its answer is sent
+        self._answer(self._head, body)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or close while draining."""
@@ -256,24 +270,26 @@ class Connection(HttpToolsProtocol):
 
     # -- the short way -----------------------------------------------------------------------------------
 
-    def _takes_short_way(self) -> bool:
-        if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
-            return False
-        if not 0 < self._declared_bytes <= MAX_SHORT_BODY_BYTES:  # chunked, empty, or better read with ease
-            return False
-        if self.cycle is not None and not self.cycle.response_complete:
-            return False
-        match = self._match = _SHORT_URL.fullmatch(self.url)
-        if match is None or b".." in self.url:
-            return False
-        return all(self.app.allows_host(value) for name, value in self.headers if name == b"host")
+    def _is_free(self) -> bool:
+        """Tell whether no request of this connection is being answered or waits for its turn."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
 
-    def _answer(self) -> None:
-        match, body = self._match, self._body
-        assert match is not None  # noqa: S101 - set by _takes_short_way
+    def _short_head(self) -> Head | None:
+        """Return what there is to know of the request if it may take the short way."""
+        if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
+            return None
+        if not 0 < self._declared_bytes <= MAX_SHORT_BODY_BYTES:  # chunked, empty, or better read with ease
+            return None
+        match = _SHORT_URL.fullmatch(self.url)
+        if match is None or b".." in self.url or not self._is_free():
+            return None
+        if not all(self.app.allows_host(value) for name, value in self.headers if name == b"host"):
+            return None
         query = match[2].decode() if match[2] else ""
-        self._body = b""  # a body goes when its answer is sent
-        call = Call("POST", match[1].decode(), query, partial(_find_header, self.headers), body)
+        return Head(match[1].decode(), query, self.headers, body_bytes=self._declared_bytes)
+
+    def _answer(self, head: Head, body: bytes) -> None:
+        call = Call("POST", head.path, head.query, head.header, body)
         coroutine = self._predictions.answer(call)
         try:
             yielded = coroutine.send(None)
@@ -356,14 +372,6 @@ class Connection(HttpToolsProtocol):
             now = loop.time()
             for connection in list(cls._open):
                 connection.sweep(now)
-
-
-def _find_header(headers: list[tuple[bytes, bytes]], name: str) -> str:
-    wanted = name.encode()
-    for key, value in headers:
-        if key == wanted:
-            return value.decode("latin-1")
-    return ""
 
 
 @contextlib.contextmanager
