@@ -100,7 +100,7 @@ class Predictions:
         await send_reply(send, reply)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
-        length = _header(scope, b"content-length")
+        length = _header(scope, b"content-length").strip()[-20:]  # zeros may stand before it
         if length.isdigit() and int(length) > self.max_body_bytes:
             raise BodyTooLarge(self.max_body_bytes)
         chunks: list[bytes] = []

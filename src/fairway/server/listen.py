@@ -17,7 +17,8 @@ import uvicorn
 from fairway.errors import PortInUse, SettingsError
 from fairway.log import Log
 from fairway.server.app import App
-from fairway.server.wire import Connection, foreign_lines
+from fairway.server.foreign_log import foreign_lines
+from fairway.server.wire import Connection
 
 _BACKLOG = 2048
 _DRAIN_S = 30  # what Kubernetes and SageMaker give a process to end by default

@@ -1,37 +1,40 @@
-"""The HTTP/1.1 connection: limits, timeouts, and the short way from the parser to the engine.
+"""The HTTP/1.1 connection: framing, limits, timeouts, and the short way from the parser to the engine.
 
 A subclass of uvicorn's connection. A predict call is answered inside the parser's callback, without ASGI's
 receive and send: the engine's coroutine is stepped once, and if it finished, the reply is written at once;
 if it waits (a slow model, a first load), a task goes on while the connection keeps its order. Everything
-else, and every request that waits behind another one of its connection, goes through ASGI. A head that is,
-byte for byte, one that took the short way before is not parsed again (`heads.py`).
+else, and every request that waits behind another one of its connection, goes through ASGI.
 
-uvicorn has no header timeout, no body timeout and no size limits; they live here. One sweep per second looks
-at all connections, so that no request pays for a timer of its own.
+Every whole request gets one answer, in the order of the requests, whatever follows it. Bytes that cannot be
+understood or are not wanted get one as well, when it is their turn, and end the connection. uvicorn has no
+header timeout, no body timeout and no size limits; they live here. One sweep per second looks at all
+connections, so that no request pays for a timer of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fairway.errors import (
     BodyTooLarge,
     FairwayError,
     HeadersTooLarge,
+    InternalError,
     MalformedRequest,
     RequestError,
     RequestTimeout,
     UriTooLong,
 )
 from fairway.messages import Call, Reply
-from fairway.server.heads import Head
+from fairway.server.cycles import ShortCycle, Started
 
 if TYPE_CHECKING:
     from fairway.server.app import App
@@ -40,54 +43,35 @@ MAX_URL_BYTES = 32 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 MAX_CHUNKS = 65_536
+MAX_FRAMING_BYTES = 2**20
+"""Most bytes of a request that are not its body: the head, the lines of the chunks, trailers."""
 MAX_SHORT_BODY_BYTES = 64 * 1024
 HEADER_TIMEOUT_S = 10.0
 BODY_IDLE_S = 10.0
 BODY_TOTAL_S = 60.0
 MIN_BYTES_PER_S = 1024
-UNREAD_REPLY_S = 30.0
+UNREAD_REPLY_S = 25.0
 DRAIN_S = 0.3
 LINGER_S = 2.0
 
 _SHORT_URL = re.compile(rb"(/predict|/models/[A-Za-z0-9._@:-]+/predict)(?:\?([!-~]*))?")
+_ABSOLUTE_URL = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+_FRAMING = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
 
-_IDLE, _HEADERS, _BODY, _ANSWERING = range(4)
-
-
-class _ShortCycle:
-    """Stands where uvicorn keeps the state of a request, so that it queues further requests behind it."""
-
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
-
-    def __init__(self) -> None:
-        self.response_complete = True
-        self.disconnected = False
-        self.keep_alive = True
-        self.message_event = asyncio.Event()
+_IDLE, _HEAD, _BODY = range(3)
 
 
-class _Started:
-    """A coroutine that was stepped once, continued by whoever awaits this."""
+class _Flow(FlowControl):
+    """Reads on only if the connection wants it: a client that asks without end waits for its answers."""
 
-    __slots__ = ("_coroutine", "_yielded")
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        super().__init__(transport)
+        self._connection = connection
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Reply], yielded: Any) -> None:
-        self._coroutine = coroutine
-        self._yielded = yielded
-
-    def __await__(self) -> Generator[Any, Any, Reply]:
-        yielded = self._yielded
-        try:
-            while True:
-                try:
-                    value = yield yielded
-                except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
-                    yielded = self._coroutine.throw(error)
-                else:
-                    yielded = self._coroutine.send(value)
-        except StopIteration as done:
-            reply: Reply = done.value
-            return reply
+    def resume_reading(self) -> None:
+        """Resume, unless answers are due or not taken."""
+        if not self.write_paused and self._connection.wants_data():
+            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -99,17 +83,23 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._predictions = self.app.predictions
-        self._heads = self.app.heads
-        self._received = b""
         self._max_body_bytes = self.app.predictions.max_body_bytes
-        self._stage = _IDLE
+        self._stage = _IDLE  # where the parser stands
         self._since = self._last_data = self.loop.time()
-        self._short: _ShortCycle | None = None
-        self._refused = self._draining = False
-        self._body = b""
-        self._header_bytes = self._body_bytes = self._declared_bytes = self._chunk_count = 0
+        self._unread_since, self._unread_bytes = self._since, 0
+        self._unanswered = 0  # requests on their way through ASGI or a task
+        self._unfinished: Any = None  # the ASGI cycle whose body is still being received
+        self._is_over = self._draining = False  # over: what arrives from now on is no request
+        self._refusal: FairwayError | None = None
+        self._short: ShortCycle | None = None
+        self._is_short = False
+        self.url = self._body = b""
+        self._header_bytes = self._body_bytes = self._framed_bytes = 0
+        self._declared_bytes = self._chunk_count = 0
+        self._hosts: list[bytes] = []
+        self._codings: list[bytes] = []
         self._keep_alive = True
-        self._head: Head | None = None
+        self._match: re.Match[bytes] | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._prefix = b""
 
@@ -118,40 +108,73 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to watch the connection."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self)
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching it."""
         self._open.discard(self)
+        self._is_over = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless the connection was told to go away."""
-        if self._refused:
+        """Feed the parser, unless the connection is over."""
+        if self._is_over:
             return
         self._last_data = self.loop.time()
-        if self._stage == _IDLE:
-            known = self._heads.find(data)
-            if known is not None and self._is_free():
-                self._unset_keepalive_if_required()
-                self._stage, self._since, self._keep_alive = _ANSWERING, self._last_data, True
-                self._answer(*known)
+        rest = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = self._without_upgrade(rest[upgrade.args[0] :])
+            except httptools.HttpParserError as stopped:
+                if not self._is_over:
+                    self._refuse(_fault_of(stopped))
                 return
-            self._stage, self._since, self._received = _HEADERS, self._last_data, data
-        super().data_received(data)
-        self._received = b""
+            else:
+                break
+        if self._stage != _IDLE:
+            self._limit_framing(len(data))
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words, without a code
-        """Refuse what the parser refused; whoever asked before that still gets an answer."""
-        cycle: Any = self.cycle
-        is_complete = self._stage == _ANSWERING
-        if cycle is not None and not cycle.response_complete and is_complete:
-            cycle.keep_alive = False  # answered, then closed
-            self.flow.pause_reading()
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Return the request that asks for another protocol, and what follows, without that wish.
+
+        A server may ignore it (RFC 9110, 7.8), and clients ask with every request that has a body, too. The
+        parser takes such a body for the other protocol's, so the request is read once more by a new one.
+        """
+        version = self.parser.get_http_version().encode()
+        head = [b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)]
+        head += [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        return b"".join(head) + b"\r\n" + rest
+
+    def _limit_framing(self, size: int) -> None:
+        """Refuse a head, chunk lines or trailers without an end, which the parser collects or skips."""
+        self._framed_bytes += size
+        if self._is_over or self._framed_bytes - self._body_bytes <= MAX_FRAMING_BYTES:
             return
-        self._refuse(
-            RequestError("the bytes that came are not an HTTP request", hint="speak HTTP/1.1, without TLS")
-        )
+        if self._stage == _HEAD:
+            self._refuse(HeadersTooLarge(MAX_HEADER_BYTES, MAX_HEADERS))
+        else:
+            self._refuse(MalformedRequest("chunk_limit", "the lines around the chunks are too long"))
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for it, uvicorn has no use
+        """Go on answering a client that only stops sending; what was half sent is no request."""
+        if not self._is_over:
+            self._is_over = True
+            self._abandon_unfinished()
+        return self._unanswered > 0
+
+    def pause_writing(self) -> None:
+        """Read nothing more from a client that does not read: its answers would pile up."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read again."""
+        super().resume_writing()
+        self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """Answer what is on its way for a moment, then close: nothing that was sent is lost."""
@@ -161,27 +184,51 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _close_if_idle(self) -> None:
-        if self.transport.is_closing():
-            return
-        if self._stage == _IDLE or (self.cycle is not None and self.cycle.response_complete):
-            self.transport.close()
+        if self._stage == _IDLE and not self._unanswered and not self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        self._is_over = True
+        self.transport.close()
+
+    # -- refusing ----------------------------------------------------------------------------------------
 
     def _refuse(self, error: FairwayError) -> None:
-        """Answer at once and close: what follows on this connection cannot be understood or is not wanted."""
-        if self._refused or self.transport.is_closing():
+        """Answer in its turn and close: what follows cannot be understood, or is not wanted."""
+        if self._is_over or self.transport.is_closing():
             return
-        self._refused = True
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if is_answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if not (is_answering and getattr(self.cycle, "response_started", False)):
-            self._keep_alive = False
-            self.transport.write(self._encode(self.app.refuse(error)))
-        self._close_lingering()
+        self._is_over = True
+        if self._abandon_unfinished():
+            self._refusal = error
+        if not self._unanswered:
+            self._end()
 
-    def _close_lingering(self) -> None:
-        """Close when the client has had the time to read: bytes left unread would reset the connection."""
+    def _abandon_unfinished(self) -> bool:
+        """Take a request back whose body will not come; return whether it can still be answered."""
+        cycle, self._unfinished = self._unfinished, None
+        if cycle is None:
+            return True
+        if cycle.response_started:  # it did not wait for its body
+            if not cycle.response_complete:
+                cycle.keep_alive = False
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+        self._unanswered -= 1
+        return True
+
+    def _end(self) -> None:
+        """Say what is left to be said and close when the client has had the time to read.
+
+        Bytes left unread would reset the connection, and the client might never see the answer.
+        """
+        if self._refusal is not None:
+            self._keep_alive = False
+            reply = self.app.refuse(self._refusal)
+            has_body = not self.url or self.parser.get_method() != b"HEAD"
+            self.transport.write(self._encode(reply, has_body=has_body))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
@@ -190,145 +237,195 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        if self._is_over:
+            raise ConnectionAbortedError  # nothing behind the last request is read (RFC 9112, 9.6)
         super().on_message_begin()
-        self._stage = _HEADERS
-        self._header_bytes = self._body_bytes = self._declared_bytes = self._chunk_count = 0
-        self._head = None
+        self._stage, self._since = _HEAD, self._last_data
+        self._header_bytes = self._body_bytes = self._framed_bytes = 0
+        self._declared_bytes = self._chunk_count = 0
+        self._is_short = False
+        if self._hosts:
+            self._hosts = []
+        if self._codings:
+            self._codings = []
 
     def on_url(self, url: bytes) -> None:
         """Collect the request target up to its limit."""
         if len(self.url) + len(url) > MAX_URL_BYTES:
-            self._refuse(UriTooLong(MAX_URL_BYTES))
-            return
+            raise UriTooLong(MAX_URL_BYTES)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header up to the limits."""
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
-            self._refuse(HeadersTooLarge(MAX_HEADER_BYTES, MAX_HEADERS))
+            raise HeadersTooLarge(MAX_HEADER_BYTES, MAX_HEADERS)
+        if self._stage == _BODY:  # a trailer says nothing about the request (RFC 9110, 6.5.1)
             return
-        # As the parent does it; a call more for every header is felt.
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        elif name == b"content-length" and value.isdigit():
-            self._declared_bytes = int(value[:20])
+        if name in _FRAMING:
+            self._on_framing_header(name, value)
         self.headers.append((name, value))
+
+    def _on_framing_header(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            self._hosts.append(value)
+        elif name == b"content-length":
+            # The parser lets one such header through, of digits below 2^64; there may be zeros before them.
+            self._declared_bytes = int(value.strip()[-20:])
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        else:
+            self._codings.append(value.lower())
 
     def on_headers_complete(self) -> None:
         """Choose the short way for a predict call that nothing stands before."""
-        if self._refused:
-            return
         self._stage, self._since = _BODY, self._last_data
-        if self._declared_bytes > self._max_body_bytes:
-            self._refuse(BodyTooLarge(self._max_body_bytes))
-            return
-        self._head = self._short_head()
-        if self._head is not None:
-            self._keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        else:
+        version = self.parser.get_http_version()
+        self._check_head(version)
+        if self._takes_short_way():
+            self._is_short = True
+            self._keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        elif not self.parser.should_upgrade():  # else it is read once more
             super().on_headers_complete()
+            self._unanswered += 1
+            self._unfinished = self.cycle
+            # Whoever is refused before the body was asked for may send it or not: what follows is unknown.
+            if self.expect_100_continue or self._draining:
+                self.cycle.keep_alive = False
+
+    def _check_head(self, version: str) -> None:
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, 10.1.1
+        elif version != "1.1":
+            raise RequestError("this is another version of HTTP", hint="speak HTTP/1.1")
+        if len(self._hosts) > 1 or (not self._hosts and version == "1.1"):
+            raise RequestError("the request names no host, or several", hint="send one Host header")
+        if self._codings and (self._codings != [b"chunked"] or version == "1.0"):
+            raise RequestError("the body has a transfer coding that is not read here", hint="send it chunked")
+        if self.parser.get_method() == b"CONNECT":
+            raise RequestError("this is no proxy")
+        if not self.url.startswith(b"/") and (absolute := _ABSOLUTE_URL.fullmatch(self.url)):
+            self._take_origin(absolute)
+        if self._declared_bytes > self._max_body_bytes:
+            raise BodyTooLarge(self._max_body_bytes)
+
+    def _take_origin(self, absolute: re.Match[bytes]) -> None:
+        """Read a full address as path and host; its own host counts (RFC 9112, 3.2.2)."""
+        authority, rest = absolute.groups()
+        if b"@" in authority:  # RFC 9110, 4.2.4
+            raise RequestError("the address holds a user name")
+        self.url = rest if rest.startswith(b"/") else b"/" + rest
+        self._hosts = [authority]
+        self.headers[:] = [header for header in self.headers if header[0] != b"host"]
+        self.headers.append((b"host", authority))
 
     def on_chunk_header(self) -> None:
         """Count chunks: many tiny ones cost far more than their bytes."""
         self._chunk_count += 1
         if self._chunk_count > MAX_CHUNKS:
-            self._refuse(MalformedRequest("chunk_limit", f"the body has more than {MAX_CHUNKS} chunks"))
+            raise MalformedRequest("chunk_limit", f"the body has more than {MAX_CHUNKS} chunks")
 
     def on_body(self, body: bytes) -> None:
         """Collect the body up to its limit."""
-        if self._refused:
-            return
         self._body_bytes += len(body)
         if self._body_bytes > self._max_body_bytes:
-            self._refuse(BodyTooLarge(self._max_body_bytes))
-        elif self._head is not None:
+            raise BodyTooLarge(self._max_body_bytes)
+        if self._is_short:
             self._body = self._body + body if self._body else body
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Answer."""
-        if self._refused:
-            return
-        self._stage, self._since = _ANSWERING, self._last_data
-        if self._head is None:
+        self._stage, self._since = _IDLE, self._last_data
+        if self._is_short:
+            self._answer()
+        elif self._unfinished is not None:
+            cycle, self._unfinished = self._unfinished, None
+            if self.expect_100_continue and not cycle.response_started:
+                cycle.keep_alive = self.parser.should_keep_alive() and not self._draining
+            if not cycle.keep_alive:
+                self._is_over = True
             super().on_message_complete()
-            return
-        if self._keep_alive:
-            self._heads.keep(self._received, self._head)
-        body, self._body = self._body, b""  # a body goes when its answer is sent
-        self._answer(self._head, body)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or close while draining."""
-        self._stage, self._since = _IDLE, self.loop.time()
-        super().on_response_complete()
-        if self._draining and not self.pipeline:
+        """Turn to the next request, or close if none may come."""
+        self._unanswered -= 1
+        self._since = self._last_data = self.loop.time()  # what was not read meanwhile is not late
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self.flow.resume_reading()
+        if self._is_over:
+            self._end()
+        elif self._draining:
             self._close_if_idle()
+
+    def wants_data(self) -> bool:
+        """Tell whether there is a use for more bytes: no request waits, or only for its own body."""
+        return not self.pipeline and (not self._unanswered or self._unfinished is not None)
 
     # -- the short way -----------------------------------------------------------------------------------
 
-    def _is_free(self) -> bool:
-        """Tell whether no request of this connection is being answered or waits for its turn."""
-        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
-
-    def _short_head(self) -> Head | None:
-        """Return what there is to know of the request if it may take the short way."""
+    def _takes_short_way(self) -> bool:
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
-            return None
+            return False
         if not 0 < self._declared_bytes <= MAX_SHORT_BODY_BYTES:  # chunked, empty, or better read with ease
-            return None
-        match = _SHORT_URL.fullmatch(self.url)
-        if match is None or b".." in self.url or not self._is_free():
-            return None
-        if not all(self.app.allows_host(value) for name, value in self.headers if name == b"host"):
-            return None
-        query = match[2].decode() if match[2] else ""
-        return Head(match[1].decode(), query, self.headers, body_bytes=self._declared_bytes)
+            return False
+        if self._unanswered:
+            return False
+        match = self._match = _SHORT_URL.fullmatch(self.url)
+        if match is None or b".." in self.url:
+            return False
+        return self.app.allows_host(self._hosts[0] if self._hosts else b"")
 
-    def _answer(self, head: Head, body: bytes) -> None:
-        call = Call("POST", head.path, head.query, head.header, body)
+    def _answer(self) -> None:
+        match, body = self._match, self._body
+        assert match is not None  # noqa: S101 - set by _takes_short_way
+        query = match[2].decode() if match[2] else ""
+        self._body = b""  # a body goes when its answer is sent
+        call = Call("POST", match[1].decode(), query, partial(_find_header, self.headers), body)
         coroutine = self._predictions.answer(call)
         try:
             yielded = coroutine.send(None)
         except StopIteration as done:
             self._write(done.value)
             return
-        cycle = self._short or _ShortCycle()
+        cycle = self._short or ShortCycle()
         self._short = self.cycle = cycle  # type: ignore[assignment]
         cycle.response_complete = cycle.disconnected = False
         cycle.keep_alive = self._keep_alive
+        self._unanswered += 1
+        self._is_over = not self._keep_alive
         self.flow.pause_reading()
-        task = self.loop.create_task(self._finish(_Started(coroutine, yielded), cycle))
+        task = self.loop.create_task(self._finish(Started(coroutine, yielded), cycle))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _finish(self, started: _Started, cycle: _ShortCycle) -> None:
+    async def _finish(self, started: Started, cycle: ShortCycle) -> None:
         reply = await started
         cycle.response_complete = True
-        if cycle.disconnected or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        self._keep_alive = cycle.keep_alive and not self._draining
+        self._keep_alive = cycle.keep_alive and (not self._draining or bool(self.pipeline))
         self.transport.write(self._encode(reply))
         if not self._keep_alive:
-            self.server_state.total_requests += 1
-            self.transport.close()
-        else:
-            self.on_response_complete()
+            self._close()
+        self.on_response_complete()
 
     def _write(self, reply: Reply) -> None:
         if self._draining:
             self._keep_alive = False
         self.server_state.total_requests += 1
         self.transport.write(self._encode(reply))
-        if self._keep_alive:
-            self._stage, self._since = _IDLE, self._last_data
-        else:
-            self.transport.close()
+        if not self._keep_alive:
+            self._close()
 
-    def _encode(self, reply: Reply) -> bytes:
+    def _encode(self, reply: Reply, *, has_body: bool = True) -> bytes:
         defaults = self.server_state.default_headers
         if defaults is not self._default_headers:  # uvicorn makes a new list when the date changes
             self._default_headers = defaults
@@ -338,30 +435,46 @@ class Connection(HttpToolsProtocol):
         if not self._keep_alive:
             parts.append(b"connection: close\r\n")
         parts.append(b"content-length: %d\r\n\r\n" % len(reply.body))
-        parts.append(reply.body)
+        if has_body:
+            parts.append(reply.body)
         return b"".join(parts)
 
     # -- timeouts ----------------------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
         """Close the connection, or answer 408, if its client keeps it waiting for too long."""
-        if self.flow.write_paused:
-            if now - self._last_data > UNREAD_REPLY_S:
-                self.transport.abort()
+        if self._is_unread(now):
+            self.transport.abort()
+        elif self._is_over or self.flow.read_paused or self._owes_an_answer():
+            return  # it is not the client who is waited for
         elif self._stage == _IDLE:
-            if now - self._since > self.timeout_keep_alive and self.timeout_keep_alive_task is None:
-                self.transport.close()
-        elif self._stage == _HEADERS:
+            if now - self._since > self.timeout_keep_alive:
+                self._close()
+        elif self._stage == _HEAD:
             if now - self._since > HEADER_TIMEOUT_S:
                 self._refuse(RequestTimeout("the headers did not arrive in time"))
-        elif self._stage == _BODY and self._is_body_late(now):
+        elif self._is_body_late(now):
             self._refuse(RequestTimeout("the body did not arrive in time"))
+
+    def _owes_an_answer(self) -> bool:
+        cycle = self._unfinished
+        waits_for_body = cycle is not None and not cycle.response_complete
+        return self._unanswered > waits_for_body
 
     def _is_body_late(self, now: float) -> bool:
         age = now - self._since
         if now - self._last_data > BODY_IDLE_S or age > BODY_TOTAL_S:
             return True
         return age > BODY_IDLE_S and self._body_bytes < MIN_BYTES_PER_S * age
+
+    def _is_unread(self, now: float) -> bool:
+        """Tell whether the client has taken next to nothing of its answers for half a minute."""
+        size = self.transport.get_write_buffer_size()
+        is_busy = self._last_data > self._unread_since and not self.flow.write_paused
+        is_taken = size <= self._unread_bytes - MIN_BYTES_PER_S * UNREAD_REPLY_S
+        if not self._unread_bytes or not size or is_busy or is_taken:
+            self._unread_since, self._unread_bytes = now, size
+        return now - self._unread_since > UNREAD_REPLY_S
 
     @classmethod
     async def watch(cls) -> None:
@@ -374,36 +487,20 @@ class Connection(HttpToolsProtocol):
                 connection.sweep(now)
 
 
-@contextlib.contextmanager
-def foreign_lines(tell: Callable[[str, str], None]) -> Iterator[None]:
-    """Pass on what uvicorn and asyncio would print by themselves, so that every line of the log is JSON.
-
-    Args:
-        tell: Takes a level and a text.
-    """
-    handler = _ForeignLines(tell)
-    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
-    before = [logger.propagate for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
-    try:
-        yield
-    finally:
-        for logger, propagate in zip(loggers, before, strict=True):
-            logger.removeHandler(handler)
-            logger.propagate = propagate
+def _find_header(headers: list[tuple[bytes, bytes]], name: str) -> str:
+    wanted = name.encode()
+    for key, value in headers:
+        if key == wanted:
+            return value.decode("latin-1")
+    return ""
 
 
-# What a client did has its access line; it is no warning to the operator.
-_SAID_ALREADY = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
-
-
-class _ForeignLines(logging.Handler):
-    def __init__(self, tell: Callable[[str, str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not record.getMessage().startswith(_SAID_ALREADY):
-            self._tell("error" if record.levelno >= logging.ERROR else "warning", self.format(record))
+def _fault_of(stopped: httptools.HttpParserError) -> FairwayError:
+    """Return why the parser stopped: a limit of ours, bytes that are no request, or a fault of ours."""
+    cause = stopped.__context__
+    if isinstance(cause, FairwayError):
+        return cause
+    if cause is None or isinstance(cause, httptools.HttpParserError):
+        return RequestError("the bytes that came are not an HTTP request", hint="speak HTTP/1.1, without TLS")
+    logging.getLogger("uvicorn.error").error("a request was not read", exc_info=cause)
+    return InternalError()
