@@ -147,20 +147,21 @@ def fill(home: Path) -> None:
     }
     fw.push(mixed, name="mixed", home=home, **facts)
     fw.push(mixed, name="strict", home=home, unseen_category="reject", out_of_range="reject", **facts)
-    moody = own_module("moody").Moody().fit(None)
-    fw.push(
-        moody,
-        name="moody",
-        example={"x": [0.5 * n for n in range(4)]},
-        code=[MODELS / "moody.py"],
-        out_of_range="pass",
-        home=home,
-    )
+    moods = own_module("moody")
+    for name, model in {"moody": moods.Moody(), "slow": moods.Moody(delay_s=0.01)}.items():
+        fw.push(
+            model.fit(None),
+            name=name,
+            example={"x": [0.5 * n for n in range(4)]},
+            code=[MODELS / "moody.py"],
+            out_of_range="pass",
+            home=home,
+        )
 
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a home folder with the models iris, recipes, mixed, strict and moody."""
+    """Give a home folder with the models iris, recipes, mixed, strict, moody and slow."""
     pytest.importorskip("sklearn")
     home = tmp_path_factory.mktemp("zoo") / "home"
     fill(home)
@@ -171,7 +172,14 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Give a running server of all the models of `zoo`, with iris as the default."""
     with running_server(
-        "iris", "recipes", "mixed", "strict", "moody", home=zoo, folder=tmp_path_factory.mktemp("server")
+        "iris",
+        "recipes",
+        "mixed",
+        "strict",
+        "moody",
+        "slow",
+        home=zoo,
+        folder=tmp_path_factory.mktemp("server"),
     ) as started:
         yield started
 

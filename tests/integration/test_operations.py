@@ -131,7 +131,7 @@ def test_an_alias_is_followed_by_a_server_of_one_version(home: Path) -> None:
 def test_several_models_answer_each_under_its_name(server: RunningServer) -> None:
     """The first is the default; all are listed."""
     listed = [model["reference"] for model in server.ask("/models").json()["models"]]
-    assert listed == ["iris:1", "recipes:1", "mixed:1", "strict:1", "moody:1"]
+    assert listed == ["iris:1", "recipes:1", "mixed:1", "strict:1", "moody:1", "slow:1"]
     assert server.ask("/predict", IRIS_ROW).headers["fairway-model"] == "iris:1"
     assert server.ask("/models/moody/predict", {"x": 2}).json() == {"prediction": 4.0}
     assert server.ask("/models/recipes/predict", {"text": "stir the soup"}).json() == {"prediction": "easy"}

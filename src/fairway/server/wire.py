@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,6 +75,15 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Outlet:
+    """What uvicorn's cycles write to: closing it leaves the client the time to read."""
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = end
+
+
 class Connection(HttpToolsProtocol):
     """One client connection; see the module's docstring."""
 
@@ -89,7 +99,9 @@ class Connection(HttpToolsProtocol):
         self._unread_since, self._unread_bytes = self._since, 0
         self._unanswered = 0  # requests on their way through ASGI or a task
         self._unfinished: Any = None  # the ASGI cycle whose body is still being received
-        self._is_over = self._draining = False  # over: what arrives from now on is no request
+        self._is_over = False  # what arrives from now on is no request
+        self._is_ended = False  # nothing more is written
+        self._draining = False
         self._refusal: FairwayError | None = None
         self._short: ShortCycle | None = None
         self._is_short = False
@@ -109,6 +121,7 @@ class Connection(HttpToolsProtocol):
         """Begin to watch the connection."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self)
+        self._outlet = _Outlet(transport, self._end)
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -164,7 +177,7 @@ class Connection(HttpToolsProtocol):
         if not self._is_over:
             self._is_over = True
             self._abandon_unfinished()
-        return self._unanswered > 0
+        return self._unanswered > 0 and not self._is_ended
 
     def pause_writing(self) -> None:
         """Read nothing more from a client that does not read: its answers would pile up."""
@@ -213,6 +226,7 @@ class Connection(HttpToolsProtocol):
                 cycle.keep_alive = False
             return False
         cycle.disconnected = True
+        cycle.waiting_for_100_continue = False
         cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
@@ -224,10 +238,13 @@ class Connection(HttpToolsProtocol):
 
         Bytes left unread would reset the connection, and the client might never see the answer.
         """
+        if self._is_ended or self.transport.is_closing():
+            return
+        self._is_over = self._is_ended = True
         if self._refusal is not None:
             self._keep_alive = False
             reply = self.app.refuse(self._refusal)
-            has_body = not self.url or self.parser.get_method() != b"HEAD"
+            has_body = self._stage != _BODY or self.parser.get_method() != b"HEAD"
             self.transport.write(self._encode(reply, has_body=has_body))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -290,6 +307,7 @@ class Connection(HttpToolsProtocol):
             super().on_headers_complete()
             self._unanswered += 1
             self._unfinished = self.cycle
+            self.cycle.transport = self._outlet  # type: ignore[assignment]
             # Whoever is refused before the body was asked for may send it or not: what follows is unknown.
             if self.expect_100_continue or self._draining:
                 self.cycle.keep_alive = False
@@ -354,7 +372,7 @@ class Connection(HttpToolsProtocol):
         self._unanswered -= 1
         self._since = self._last_data = self.loop.time()  # what was not read meanwhile is not late
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self._is_ended or self.transport.is_closing():
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
