@@ -3,7 +3,8 @@
 A subclass of uvicorn's connection. A predict call is answered inside the parser's callback, without ASGI's
 receive and send: the engine's coroutine is stepped once, and if it finished, the reply is written at once;
 if it waits (a slow model, a first load), a task goes on while the connection keeps its order. Everything
-else, and every request that waits behind another one of its connection, goes through ASGI.
+else, and every request that waits behind another one of its connection, goes through ASGI. A head that is,
+byte for byte, one that took the short way before is not parsed again (`heads.py`).
 
 Every whole request gets one answer, in the order of the requests, whatever follows it. Bytes that cannot be
 understood or are not wanted get one as well, when it is their turn, and end the connection. uvicorn has no
@@ -17,7 +18,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httptools
@@ -36,6 +36,7 @@ from fairway.errors import (
 )
 from fairway.messages import Call, Reply
 from fairway.server.cycles import ShortCycle, Started
+from fairway.server.heads import Head
 
 if TYPE_CHECKING:
     from fairway.server.app import App
@@ -93,6 +94,8 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._predictions = self.app.predictions
+        self._heads = self.app.heads
+        self._received = b""  # what came in one piece between two requests
         self._max_body_bytes = self.app.predictions.max_body_bytes
         self._stage = _IDLE  # where the parser stands
         self._since = self._last_data = self.loop.time()
@@ -104,14 +107,13 @@ class Connection(HttpToolsProtocol):
         self._draining = False
         self._refusal: FairwayError | None = None
         self._short: ShortCycle | None = None
-        self._is_short = False
+        self._head: Head | None = None
         self.url = self._body = b""
         self._header_bytes = self._body_bytes = self._framed_bytes = 0
         self._declared_bytes = self._chunk_count = 0
         self._hosts: list[bytes] = []
         self._codings: list[bytes] = []
         self._keep_alive = True
-        self._match: re.Match[bytes] | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._prefix = b""
 
@@ -135,7 +137,19 @@ class Connection(HttpToolsProtocol):
         if self._is_over:
             return
         self._last_data = self.loop.time()
-        rest = data
+        if self._stage == _IDLE:
+            known = self._heads.find(data)
+            if known is not None and not self._unanswered:
+                self._since, self._keep_alive = self._last_data, True
+                self._answer(*known)
+                return
+            self._received = data
+        self._parse(data)
+        self._received = b""
+        if self._stage != _IDLE:
+            self._limit_framing(len(data))
+
+    def _parse(self, rest: bytes) -> None:
         while rest:
             try:
                 self.parser.feed_data(rest)
@@ -146,9 +160,7 @@ class Connection(HttpToolsProtocol):
                     self._refuse(_fault_of(stopped))
                 return
             else:
-                break
-        if self._stage != _IDLE:
-            self._limit_framing(len(data))
+                return
 
     def _without_upgrade(self, rest: bytes) -> bytes:
         """Return the request that asks for another protocol, and what follows, without that wish.
@@ -260,7 +272,7 @@ class Connection(HttpToolsProtocol):
         self._stage, self._since = _HEAD, self._last_data
         self._header_bytes = self._body_bytes = self._framed_bytes = 0
         self._declared_bytes = self._chunk_count = 0
-        self._is_short = False
+        self._head = None
         if self._hosts:
             self._hosts = []
         if self._codings:
@@ -300,8 +312,8 @@ class Connection(HttpToolsProtocol):
         self._stage, self._since = _BODY, self._last_data
         version = self.parser.get_http_version()
         self._check_head(version)
-        if self._takes_short_way():
-            self._is_short = True
+        self._head = self._short_head()
+        if self._head is not None:
             self._keep_alive = version != "1.0" and self.parser.should_keep_alive()
         elif not self.parser.should_upgrade():  # else it is read once more
             super().on_headers_complete()
@@ -349,7 +361,7 @@ class Connection(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._body_bytes > self._max_body_bytes:
             raise BodyTooLarge(self._max_body_bytes)
-        if self._is_short:
+        if self._head is not None:
             self._body = self._body + body if self._body else body
         else:
             super().on_body(body)
@@ -357,8 +369,11 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer."""
         self._stage, self._since = _IDLE, self._last_data
-        if self._is_short:
-            self._answer()
+        if self._head is not None:
+            if self._keep_alive:
+                self._heads.keep(self._received, self._head)
+            body, self._body = self._body, b""  # a body goes when its answer is sent
+            self._answer(self._head, body)
         elif self._unfinished is not None:
             cycle, self._unfinished = self._unfinished, None
             if self.expect_100_continue and not cycle.response_started:
@@ -389,24 +404,22 @@ class Connection(HttpToolsProtocol):
 
     # -- the short way -----------------------------------------------------------------------------------
 
-    def _takes_short_way(self) -> bool:
+    def _short_head(self) -> Head | None:
+        """Return what there is to know of the request if it may take the short way."""
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
-            return False
+            return None
         if not 0 < self._declared_bytes <= MAX_SHORT_BODY_BYTES:  # chunked, empty, or better read with ease
-            return False
-        if self._unanswered:
-            return False
-        match = self._match = _SHORT_URL.fullmatch(self.url)
-        if match is None or b".." in self.url:
-            return False
-        return self.app.allows_host(self._hosts[0] if self._hosts else b"")
-
-    def _answer(self) -> None:
-        match, body = self._match, self._body
-        assert match is not None  # noqa: S101 - set by _takes_short_way
+            return None
+        match = _SHORT_URL.fullmatch(self.url)
+        if match is None or b".." in self.url or self._unanswered:
+            return None
+        if not self.app.allows_host(self._hosts[0] if self._hosts else b""):
+            return None
         query = match[2].decode() if match[2] else ""
-        self._body = b""  # a body goes when its answer is sent
-        call = Call("POST", match[1].decode(), query, partial(_find_header, self.headers), body)
+        return Head(match[1].decode(), query, self.headers, body_bytes=self._declared_bytes)
+
+    def _answer(self, head: Head, body: bytes) -> None:
+        call = Call("POST", head.path, head.query, head.header, body)
         coroutine = self._predictions.answer(call)
         try:
             yielded = coroutine.send(None)
@@ -503,14 +516,6 @@ class Connection(HttpToolsProtocol):
             now = loop.time()
             for connection in list(cls._open):
                 connection.sweep(now)
-
-
-def _find_header(headers: list[tuple[bytes, bytes]], name: str) -> str:
-    wanted = name.encode()
-    for key, value in headers:
-        if key == wanted:
-            return value.decode("latin-1")
-    return ""
 
 
 def _fault_of(stopped: httptools.HttpParserError) -> FairwayError:

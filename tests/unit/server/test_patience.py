@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from fairway.errors import FairwayError
 from fairway.messages import Call, Reply
 from fairway.server.handlers import Receive, Scope, Send, send_reply
+from fairway.server.heads import Heads
 from fairway.server.wire import Connection
 
 HOST = b"host: localhost\r\n\r\n"
@@ -27,6 +28,7 @@ class Application:
 
     def __init__(self) -> None:
         self.predictions = self
+        self.heads = Heads()
         self.reply_bytes = 3
         self.may_answer = asyncio.Event()
         self.may_answer.set()
