@@ -12,6 +12,7 @@ from fairway.bundle.bundle import Bundle, is_bundle, open_bundle
 from fairway.inference.engine import Engine
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.inference.pool import Entry, Pool, Source
+from fairway.inference.scheduling import Limits
 from fairway.inference.sources import BundleSource, RegistrySource
 from fairway.log import Log
 from fairway.protocols.native import NativeProtocol
@@ -39,6 +40,17 @@ def build_protocol(limits: LimitsSettings) -> NativeProtocol:
     )
 
 
+def build_limits(settings: Settings) -> Limits:
+    """Return what the settings say of the scheduling of a model's calls."""
+    return Limits(
+        timeout_s=settings.limits.predict_timeout_s,
+        max_queue=settings.limits.max_queue,
+        batching=settings.batching.mode,
+        batch_rows=settings.batching.max_rows,
+        batch_window_s=settings.batching.window_ms / 1e3,
+    )
+
+
 def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     """Return a pool with every model loaded and proven.
 
@@ -57,9 +69,10 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     else:
         source = RegistrySource(open_home(settings.home))
 
+    limits = build_limits(settings)
+
     def load(entry: Entry, bundle: Bundle) -> LoadedModel:
-        timeout_s = settings.limits.predict_timeout_s
-        return load_model(bundle, name=entry.model, version=entry.version, timeout_s=timeout_s)
+        return load_model(bundle, name=entry.model, version=entry.version, limits=limits)
 
     pool = Pool(source, load, names=names, notify=log.event)
     pool.load_all()
@@ -73,7 +86,7 @@ def build_app(settings: Settings, pool: Pool, *, log: Log) -> App:
         dropped_lines=lambda: log.lost,
     )
     predictions = Predictions(
-        Engine(pool, metrics),
+        Engine(pool, metrics, limits=build_limits(settings)),
         build_protocol(settings.limits),
         metrics=metrics,
         log=log,

@@ -7,6 +7,7 @@ made for every call.
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,48 @@ if TYPE_CHECKING:
 
 Row = Sequence[Any]
 """Values of one row in signature order; a missing value is None."""
+
+
+FREED_AT_ONCE = 1024
+
+
+class LongList(list[Any]):
+    """A list whose values are let go bit by bit in a thread of its own.
+
+    To free millions of values takes a good part of a second in which no other thread runs. This happens
+    wherever the last reference goes, which may be the event loop: so the values go elsewhere first.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if len(self) > FREED_AT_ONCE:
+            _attic.put(self[:])
+
+
+class _Attic:
+    """Where long lists end."""
+
+    def __init__(self) -> None:
+        self._lists: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def put(self, values: list[Any]) -> None:
+        """Take a list; called by destructors, where only `SimpleQueue.put` is safe to wait in."""
+        self._lists.put(values)
+        if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind in the parent
+            self._thread = threading.Thread(target=self._clear, name="fairway-attic", daemon=True)
+            self._thread.start()
+
+    def _clear(self) -> None:
+        while True:
+            values = self._lists.get()
+            while values:
+                del values[-FREED_AT_ONCE:]
+                time.sleep(0)  # lets the others run
+
+
+_attic = _Attic()
 
 
 class Call:
@@ -117,6 +160,10 @@ class Columns:
         names = self.names
         return [dict(zip(names, row, strict=True)) for row in self.rows]
 
+    def part(self, start: int, stop: int) -> Columns:
+        """Return some of the rows, from *start* up to but without *stop*."""
+        return Columns(self.names, self.rows[start:stop], self.flags and self.flags[start:stop])
+
 
 class Outputs:
     """What a model answered, as plain Python values.
@@ -135,6 +182,11 @@ class Outputs:
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
+
+    def part(self, start: int, stop: int) -> Outputs:
+        """Return what was answered to some of the rows, from *start* up to but without *stop*."""
+        values = {name: answers[start:stop] for name, answers in self.values.items()}
+        return Outputs(values, self.probabilities and self.probabilities[start:stop])
 
 
 class Timing:

@@ -4,7 +4,8 @@
 Settings
 + home                  folder of the registry
 + server                host  port  allowed_hosts
-+ limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  predict_timeout_s
++ limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  predict_timeout_s  max_queue
++ batching              mode  max_rows  window_ms
 + log                   access  inputs  level
 ```
 
@@ -78,6 +79,33 @@ class LimitsSettings:
         minimum=0.001,
         maximum=86_400,
     )
+    max_queue: int = _setting(
+        64,
+        "Most calls of one model that run or wait beside the event loop; further ones get 503.",
+        minimum=1,
+        maximum=100_000,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingSettings:
+    """Whether calls that come together are predicted together."""
+
+    mode: str = _setting(
+        "auto",
+        "`auto` batches the calls of models that were measured to gain from it and whose rows are answered "
+        "alike, bit for bit, alone and among others; `on` batches every model's.",
+        choices=("auto", "off", "on"),
+    )
+    max_rows: int = _setting(
+        256, "Most rows in a batch; a call with more goes alone.", minimum=1, maximum=1_000_000
+    )
+    window_ms: float = _setting(
+        0.0,
+        "Milliseconds that a batch is kept open for more calls; with 0 nobody waits for company.",
+        minimum=0,
+        maximum=10_000,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +130,16 @@ class Settings:
     )
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
+    batching: BatchingSettings = field(default_factory=BatchingSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 
-_SECTIONS: dict[str, type[Any]] = {"server": ServerSettings, "limits": LimitsSettings, "log": LogSettings}
+_SECTIONS: dict[str, type[Any]] = {
+    "server": ServerSettings,
+    "limits": LimitsSettings,
+    "batching": BatchingSettings,
+    "log": LogSettings,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

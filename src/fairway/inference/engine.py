@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
+from fairway.inference.lane import Lane
 from fairway.inference.loaded import LoadedModel
-from fairway.messages import Call, Columns, Prediction, Reply, Target, Timing
+from fairway.inference.scheduling import INLINE_S, Limits
+from fairway.messages import Call, Prediction, Reply, Target, Timing
 from fairway.protocols.base import Dialect
 
 INLINE_BYTES = 64 * 1024
 """Larger bodies are read beside the event loop, so that other calls are not held up."""
 
-_large_bodies = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fairway-read")
+INLINE_ROWS = 1024
+"""The answers to more rows are written there, too."""
 
 
 class Router(Protocol):
@@ -43,11 +45,14 @@ class Engine:
     Args:
         router: Chooses the version.
         recorder: Gets every prediction before it is written down.
+        limits: How many large calls may be read or written at once, and for how long.
     """
 
-    def __init__(self, router: Router, recorder: Recorder) -> None:
+    def __init__(self, router: Router, recorder: Recorder, *, limits: Limits | None = None) -> None:
         self._router = router
         self._recorder = recorder
+        limits = limits or Limits()
+        self._large_calls = Lane("large calls", timeout_s=limits.timeout_s, max_queue=limits.max_queue)
 
     async def answer(self, call: Call, protocol: Dialect) -> Reply:
         """Return the reply to a call.
@@ -63,11 +68,13 @@ class Engine:
         if len(call.body) <= INLINE_BYTES:
             columns = protocol.read(target, model)
         else:  # to list the faults of a large one may take a second
-            columns = await _in_thread(protocol.read, target, model)
+            columns = await self._beside(protocol.read, target, model)
         read = perf_counter()
         outputs = await model.answer(columns, timing, probabilities="probabilities" in target.include)
         predicted = perf_counter()
         timing.read, timing.predict = read - timing.started, predicted - read - timing.queue
+        if timing.predict > INLINE_S:
+            model.scheduler.note_inline(len(columns), timing.predict)
         prediction = Prediction(
             target.id,
             model.name,
@@ -78,17 +85,17 @@ class Engine:
             timing=timing,
         )
         self._recorder.record(target, prediction)
-        reply = protocol.encode(target, prediction)
+        if len(columns) <= INLINE_ROWS:
+            reply = protocol.encode(target, prediction)
+        else:
+            reply = await self._beside(protocol.encode, target, prediction)
         timing.encode = perf_counter() - predicted
         reply.headers.append((b"server-timing", timing.header()))
         call.prediction = prediction
         return reply
 
-
-async def _in_thread(
-    read: Callable[[Target, LoadedModel], Columns], target: Target, model: LoadedModel
-) -> Columns:
-    return await asyncio.get_running_loop().run_in_executor(_large_bodies, read, target, model)
+    async def _beside(self, step: Callable[[Target, Any], Any], target: Target, subject: Any) -> Any:
+        return await self._large_calls.run(partial(step, target, subject), Timing(0.0))
 
 
 class _OneModel:

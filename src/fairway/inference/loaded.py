@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from fairway.bundle.bundle import Bundle
@@ -12,12 +11,12 @@ from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
 from fairway.errors import FairwayError, ModelFailed, PackedModelDiffers
 from fairway.flavors.base import Predictor, flavor_named
-from fairway.inference.lane import Lane
+from fairway.inference.scheduling import Limits, Scheduler
 from fairway.messages import Columns, Outputs, Timing
 from fairway.protocols.base import Dialect
 
-INLINE_S = 0.005
-"""A call that should take longer than this leaves the event loop, so that others are not held up."""
+NATIVE = "native"
+"""Name of the predictor that runs the model as it was trained, with its framework."""
 
 
 class LoadedModel:
@@ -29,10 +28,23 @@ class LoadedModel:
         version: Number in the registry; 0 for a bundle that no registry has numbered.
         predictor: The model bound to its signature.
         timeout_s: Longest time that a call may take off the event loop.
+        limits: Everything about the scheduling of its calls; replaces *timeout_s*.
+        predictor_name: Who made the predictor: a compiler's name, or `native`.
+
+    Attributes:
+        scheduler: Runs the calls that the event loop must not wait for.
     """
 
     def __init__(
-        self, bundle: Bundle, *, name: str, version: int, predictor: Predictor, timeout_s: float = 60.0
+        self,
+        bundle: Bundle,
+        *,
+        name: str,
+        version: int,
+        predictor: Predictor,
+        timeout_s: float = 60.0,
+        limits: Limits | None = None,
+        predictor_name: str = NATIVE,
     ) -> None:
         self.bundle = bundle
         self.name = name
@@ -40,9 +52,14 @@ class LoadedModel:
         self.signature: Signature = bundle.signature
         self.classes = tuple(map(str, self.signature.classes))
         self._predictor = predictor
-        self._lane = Lane(self.reference, timeout_s=timeout_s)
         self._readers: dict[str, Any] = {}
-        self._call_s = self._row_s = 0.0
+        self.predictor_name = predictor_name
+        self.scheduler = Scheduler(
+            lambda columns, probabilities: self.predict(columns, probabilities=probabilities),
+            name=self.reference,
+            limits=limits or Limits(timeout_s=timeout_s),
+            is_foreign=predictor_name == NATIVE,
+        )
 
     @property
     def reference(self) -> str:
@@ -85,12 +102,9 @@ class LoadedModel:
             Overloaded: Too many slow calls wait already.
             PredictionTimeout: The model did not answer in time.
         """
-        if self._call_s + self._row_s * len(columns) < INLINE_S:
+        if len(columns) <= self.scheduler.inline_rows:
             return self.predict(columns, probabilities=probabilities)
-        outputs: Outputs = await self._lane.run(
-            lambda: self.predict(columns, probabilities=probabilities), timing
-        )
-        return outputs
+        return await self.scheduler.answer(columns, timing, probabilities=probabilities)
 
     def verify(self) -> None:
         """Replay the golden examples, and learn how long a call takes.
@@ -108,24 +122,17 @@ class LoadedModel:
                 f"{self.reference} fails its golden examples: {differences[0]}",
                 hint=f"the environment differs: {'; '.join(changed)}" if changed else "",
             )
-        self._measure(columns)
-
-    def _measure(self, columns: Columns) -> None:
-        if not len(columns):
-            return
-        one = Columns(columns.names, columns.rows[:1])
-        single = min(self._seconds(one) for _ in range(3))
-        many = min(self._seconds(columns) for _ in range(3))
-        self._row_s = max(0.0, many - single) / max(1, len(columns) - 1)
-        self._call_s = max(0.0, single - self._row_s)
-
-    def _seconds(self, columns: Columns) -> float:
-        started = time.perf_counter()
-        self.predict(columns)
-        return time.perf_counter() - started
+        self.scheduler.measure(columns, probabilities=with_probabilities)
 
 
-def load_model(bundle: Bundle, *, name: str = "", version: int = 0, timeout_s: float = 60.0) -> LoadedModel:
+def load_model(
+    bundle: Bundle,
+    *,
+    name: str = "",
+    version: int = 0,
+    timeout_s: float = 60.0,
+    limits: Limits | None = None,
+) -> LoadedModel:
     """Load a bundle's model, bind it to its signature and prove that it answers as it did when packed.
 
     Args:
@@ -133,6 +140,7 @@ def load_model(bundle: Bundle, *, name: str = "", version: int = 0, timeout_s: f
         name: Name in the registry; the name that it was packed under by default.
         version: Number in the registry; 0 when no registry has numbered it.
         timeout_s: Longest time that a call may take off the event loop.
+        limits: Everything about the scheduling of its calls; replaces *timeout_s*.
 
     Raises:
         BundleError: The model cannot be loaded, or fails its golden examples.
@@ -144,7 +152,12 @@ def load_model(bundle: Bundle, *, name: str = "", version: int = 0, timeout_s: f
     model = flavor.load(bundle.read, code)
     predictor = flavor.predictor(model, bundle.signature, manifest.options)
     loaded = LoadedModel(
-        bundle, name=name or manifest.name, version=version, predictor=predictor, timeout_s=timeout_s
+        bundle,
+        name=name or manifest.name,
+        version=version,
+        predictor=predictor,
+        timeout_s=timeout_s,
+        limits=limits,
     )
     loaded.verify()
     return loaded

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,11 +26,12 @@ from fairway.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from fairway.messages import Call, Columns, Outputs, Prediction, Reply, Target
+from fairway.messages import Call, Columns, LongList, Outputs, Prediction, Reply, Row, Target
 from fairway.protocols.base import ReadsBodies
 from fairway.protocols.json_body import MAX_DEPTH, parse_json
 from fairway.protocols.problems import problem_reply
 from fairway.protocols.repair import HINT, corrected_body, corrected_row
+from fairway.protocols.slices import decode_slices, encode_slices, end_of_rows
 
 ENVELOPES = ("features", "input", "inputs", "instances", "data", "records")
 INCLUDES = frozenset({"probabilities", "flags"})
@@ -39,8 +40,18 @@ _LIST_KINDS = frozenset({"vector", "text_list", "category_list"})
 _NOTHING: frozenset[str] = frozenset()
 _MAX_PARAMETERS = 100
 
+MAX_WHOLE_BYTES = 64 * 1024
+"""Larger bodies are decoded in slices."""
+
+MAX_WHOLE_ROWS = 1024
+"""Answers to more rows are encoded in slices."""
+
 # Which of the forms a body has can be told from its first bytes; the decoder of that form checks the rest.
-_SNIFF = re.compile(rb'\s*(?:\{\s*"(' + "|".join(ENVELOPES).encode() + rb')"\s*:\s*)?(\[\s*)?([\[{])?')
+_SNIFF = re.compile(
+    rb'[ \t\n\r]*(?:\{[ \t\n\r]*"('
+    + "|".join(ENVELOPES).encode()
+    + rb')"[ \t\n\r]*:[ \t\n\r]*)?(\[[ \t\n\r]*)?([\[{])?'
+)
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -100,7 +111,11 @@ class NativeProtocol:
     def encode(self, target: Target, prediction: Prediction) -> Reply:
         """Write outputs, and what `include` asks for, in the form of the request."""
         flags = _flags(prediction.columns, prediction.outputs)
-        body = msgspec.json.encode(_body(target, prediction, flags))
+        outputs, classes = prediction.outputs, prediction.classes
+        if len(outputs) <= MAX_WHOLE_ROWS:
+            body = msgspec.json.encode(_body(target, outputs, classes, flags))
+        else:
+            body = encode_slices(_body(target, *part) for part in _parts(outputs, classes, flags))
         headers = [
             (b"content-type", b"application/json"),
             (b"fairway-model", f"{prediction.model}:{prediction.version}".encode()),
@@ -179,6 +194,8 @@ class NativeReader:
         self._envelopes = frozenset(ENVELOPES) - set(signature.names)
         only = signature.inputs[0] if len(signature.inputs) == 1 else None
         self._only_list = only is not None and only.kind in _LIST_KINDS
+        # What looks like a border may stand between two lists of one row, and once inside a text.
+        self._tries = 2 + sum(entry.kind in _LIST_KINDS for entry in signature.inputs)
         self._ways = self._fast_ways()
 
     def read(self, target: Target) -> Columns:
@@ -217,6 +234,10 @@ class NativeReader:
         if way is None:
             return None
         decode, form, as_records, quotes = way
+        if len(body) > MAX_WHOLE_BYTES and found is not None and found[2] and not form.single:
+            columns = self._read_slices(body, found, as_records=as_records)
+            target.form = form
+            return columns
         try:
             decoded = decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -230,10 +251,39 @@ class NativeReader:
         if made is None:
             return None
         columns, counted = made
-        if body.count(b'"') != quotes + counted and not _only_escaped_quotes(body, quotes + counted, columns):
+        if not _accounts_for_quotes(body, quotes + counted, columns):
             return None
         target.form = form
         return columns
+
+    def _read_slices(self, body: bytes, found: re.Match[bytes], *, as_records: bool) -> Columns | None:
+        """Do as `_read_fast` does, slice by slice."""
+        start, end = found.end(2), end_of_rows(body, enveloped=found[1] is not None)
+        if end < start:
+            return None
+        decode = self._ways[None, True, found[3]][0]
+        make = self._types.columns_of_records if as_records else self._types.columns_of_arrays
+        rows: list[Row] = LongList()
+        flags: list[Any] = LongList()
+        count = 0
+        try:
+            for part, decoded in decode_slices(body, start, end, decode=decode, tries=self._tries):
+                count += len(decoded)
+                if count > self._max_rows:  # no more than counted
+                    continue
+                made = make(decoded)
+                if made is None or not _accounts_for_quotes(part, made[1], made[0]):
+                    return None
+                rows.extend(made[0].rows)
+                if made[0].flags:
+                    flags.extend({} for _ in range(len(rows) - len(decoded) - len(flags)))
+                    flags.extend(made[0].flags)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if count > self._max_rows:
+            raise TooManyRows(count, self._max_rows)
+        flags.extend({} for _ in range(len(rows) - len(flags)) if flags)
+        return Columns(self._signature.names, rows, flags or None)
 
     # -- the reference -----------------------------------------------------------------------------------
 
@@ -341,12 +391,15 @@ def _envelope(key: str, kind: Any) -> Callable[[bytes], Any]:
     )
 
 
-def _only_escaped_quotes(body: bytes, counted: int, columns: Columns) -> bool:
-    r"""Tell whether quotation marks inside texts explain all that the keys and texts do not.
+def _accounts_for_quotes(body: bytes, counted: int, columns: Columns) -> bool:
+    r"""Tell whether keys and texts, and quotation marks inside texts, explain every quotation mark.
 
     A duplicate key leaves at least two quotation marks over. Marks inside of a text are written `\"` and
     counted in the decoded text; one written `\u0022` would hide among them, so such a body is not explained.
     """
+    found = body.count(b'"')
+    if found == counted:
+        return True
     if b"\\u0022" in body:
         return False
     inside = 0
@@ -356,7 +409,7 @@ def _only_escaped_quotes(body: bytes, counted: int, columns: Columns) -> bool:
                 inside += value.count('"')
             elif type(value) is list:
                 inside += sum(item.count('"') for item in value if type(item) is str)
-    return body.count(b'"') == counted + inside
+    return found == counted + inside
 
 
 def _check_one_shape(rows: Sequence[Any], pointer: Callable[[int], str]) -> None:
@@ -381,9 +434,19 @@ def _flags(columns: Columns, outputs: Outputs) -> list[dict[str, str]] | None:
     return flags  # type: ignore[return-value]
 
 
-def _body(target: Target, prediction: Prediction, flags: list[dict[str, str]] | None) -> Any:
+def _parts(
+    outputs: Outputs, classes: Sequence[str], flags: list[dict[str, str]] | None
+) -> Iterator[tuple[Outputs, Sequence[str], list[dict[str, str]] | None]]:
+    for start in range(0, len(outputs), MAX_WHOLE_ROWS):
+        stop = start + MAX_WHOLE_ROWS
+        yield outputs.part(start, stop), classes, flags and flags[start:stop]
+
+
+def _body(
+    target: Target, outputs: Outputs, classes: Sequence[str], flags: list[dict[str, str]] | None
+) -> Any:
     form: Form = target.form
-    values = prediction.outputs.values
+    values = outputs.values
     is_tutorial = form.key in _TUTORIAL_KEYS
     # What most calls ask for needs no object per row.
     if not target.include and form.single and not is_tutorial:
@@ -391,20 +454,22 @@ def _body(target: Target, prediction: Prediction, flags: list[dict[str, str]] | 
     if not target.include and is_tutorial and len(values) == 1:
         (answers,) = values.values()
         return {"prediction": answers[0] if form.key == "input" and form.single else answers}
-    rows = _rows(target, prediction, flags)
+    rows = _rows(target, outputs, classes, flags)
     if is_tutorial:
         return _tutorial_body(form, rows, list(values))
     return rows[0] if form.single else {"predictions": rows}
 
 
-def _rows(target: Target, prediction: Prediction, flags: list[dict[str, str]] | None) -> list[dict[str, Any]]:
+def _rows(
+    target: Target, outputs: Outputs, classes: Sequence[str], flags: list[dict[str, str]] | None
+) -> list[dict[str, Any]]:
     """Return one object per row. NaN and infinities are written as null by the encoder."""
-    values = prediction.outputs.values
+    values = outputs.values
     rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    probabilities = prediction.outputs.probabilities
+    probabilities = outputs.probabilities
     if probabilities is not None and "probabilities" in target.include:
         for row, shares in zip(rows, probabilities, strict=True):
-            row["probabilities"] = dict(zip(prediction.classes, shares, strict=True))
+            row["probabilities"] = dict(zip(classes, shares, strict=True))
     if "flags" in target.include:
         for n, row in enumerate(rows):
             row["flags"] = flags[n] if flags else {}
