@@ -58,7 +58,24 @@ names = st.one_of(
 texts = st.one_of(
     st.text(max_size=6),
     st.sampled_from(
-        ["", "low", "high", 'say "x"', '""', "\\", "\\u0022", "\x00", "\x7f", "\ud800", "x" * 13]
+        [
+            "",
+            "low",
+            "high",
+            'say "x"',
+            '""',
+            "},{",
+            "],[",
+            '"},{"',
+            '"],["',
+            "]}",
+            "\\",
+            "\\u0022",
+            "\x00",
+            "\x7f",
+            "\ud800",
+            "x" * 13,
+        ]
     ),
 )
 borders = [2**31, 2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2, 2**63 - 1, 2**63, 2**64, 10**30, 2**80, 10**400]
@@ -91,7 +108,8 @@ _TAME: dict[str, st.SearchStrategy[Any]] = {
     "category": st.sampled_from(["low", "high", "new", 'in "quotes"']),
     "int levels": st.integers(0, 4),
     "text": st.one_of(
-        st.text(st.characters(exclude_categories=["Cs"]), max_size=6), st.sampled_from(['""', "\\"])
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+        st.sampled_from(['""', "\\", "},{", "],[", '"},{"a":1', "} , {"]),
     ),
     "datetime": st.one_of(
         st.datetimes().map(lambda d: d.isoformat()), st.sampled_from(["2026-02-28 13:45Z"])
@@ -258,12 +276,12 @@ def bodies(draw: st.DrawFn, signature: Signature) -> bytes:
 # -- what is compared --
 
 PROTOCOL = NativeProtocol()
-ABC = PROTOCOL.prepare(
-    Signature(
-        (Input("a", "number", typical=1.0), Input("b", "text", typical="x")),
-        (Output("y", "score", "number"),),
-    )
+SLICED = NativeProtocol(slice_bytes=1, slice_rows=1)
+"""Reads and writes as if every body were large: cut at every border."""
+ABC_SIGNATURE = Signature(
+    (Input("a", "number", typical=1.0), Input("b", "text", typical="x")), (Output("y", "score", "number"),)
 )
+ABC, SLICED_ABC = PROTOCOL.prepare(ABC_SIGNATURE), SLICED.prepare(ABC_SIGNATURE)
 
 
 def read(reader: NativeReader, body: bytes, *, way: str) -> tuple[Any, ...]:
@@ -304,6 +322,9 @@ def test_the_fast_way_equals_the_reference(drawn: tuple[Signature, bytes]) -> No
     expected = read(reader, body, way="reference")
     event(f"{expected[0]}, {'fast' if takes_fast_way(reader, body) else 'reference'}")
     assert expected == read(reader, body, way="both")
+    sliced = SLICED.prepare(signature)
+    event(f"{expected[0]} in slices, {'fast' if takes_fast_way(sliced, body) else 'reference'}")
+    assert expected == read(sliced, body, way="both")
 
 
 @example(b'{"a":1,"a":2,"b":"x"}')
@@ -345,6 +366,7 @@ def test_any_bytes_give_columns_or_a_refusal_that_can_be_written_down(body: byte
     """No input whatever raises anything but a FairwayError, and both ways say the same."""
     expected = read(ABC, body, way="reference")
     assert expected == read(ABC, body, way="both")
+    assert expected == read(SLICED_ABC, body, way="both")
 
 
 @given(signatures_with_bodies(), st.data())
@@ -360,8 +382,32 @@ def test_mutated_bodies_give_columns_or_a_refusal(
             st.sampled_from([b"", b'"', b"\\", b"[", b"]", b"{", b"0", b",", b"\xff", b"u", body[at:]])
         )
         body = body[:at] + piece + body[at + data.draw(st.integers(0, 1)) :]
-    reader = PROTOCOL.prepare(signature)
-    assert read(reader, body, way="reference") == read(reader, body, way="both")
+    reader, sliced = PROTOCOL.prepare(signature), SLICED.prepare(signature)
+    expected = read(reader, body, way="reference")
+    assert expected == read(reader, body, way="both")
+    assert expected == read(sliced, body, way="both")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"a":1,"b":"},{"},{"a":2,"b":"\\"},{\\""}]',
+        b'{"records":[ {"a":1,"b":"x"} , {"a":2,"b":"y"} ] }\n',
+        b'[[1,"],["],[2,"y"] ,\t[3,"z"]]',
+        b'{"data":[[1,"x"],[2,"y"]]}',
+    ],
+)
+def test_a_list_of_rows_is_read_in_slices_and_not_by_the_reference(body: bytes) -> None:
+    """What looks like a border of rows may stand inside a text."""
+    assert takes_fast_way(SLICED_ABC, body)
+    assert read(SLICED_ABC, body, way="both") == read(ABC, body, way="reference")
+
+
+def test_rows_beyond_the_limit_are_counted_in_slices_too() -> None:
+    """The error names how many came."""
+    reader = NativeProtocol(max_rows=2, slice_bytes=1).prepare(ABC_SIGNATURE)
+    refused = read(reader, b'[[1,"x"],[2,"y"],[3,"z"],[4,"x"]]', way="both")
+    assert refused[1:3] == ("too_many_rows", "the body holds 4 rows; the limit is 2")
 
 
 @given(signatures_with_bodies())
@@ -441,6 +487,7 @@ def test_what_is_encoded_reads_back(data: st.DataObject, include: str) -> None:
         timing=Timing(0),
     )
     reply = PROTOCOL.encode(target, prediction)
+    assert reply.body == SLICED.encode(target, prediction).body
     answer = json.loads(reply.body, parse_constant=pytest.fail)
     wanted = [{name: held(values[name][n]) for name in outputs} for n in range(rows)]
     if key in {"features", "input"}:

@@ -39,6 +39,9 @@ class Cost:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take note of what a call took."""
+        if not self.call_s and not self.row_s:  # never measured
+            self.call_s = seconds
+            return
         ratio = seconds / max(self.call_s + self.row_s * rows, 1e-9)
         if ratio > self._slowness:
             self._slowness = ratio

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -40,11 +40,8 @@ _LIST_KINDS = frozenset({"vector", "text_list", "category_list"})
 _NOTHING: frozenset[str] = frozenset()
 _MAX_PARAMETERS = 100
 
-MAX_WHOLE_BYTES = 64 * 1024
-"""Larger bodies are decoded in slices."""
-
-MAX_WHOLE_ROWS = 1024
-"""Answers to more rows are encoded in slices."""
+SLICE_BYTES = 64 * 1024
+SLICE_ROWS = 1024
 
 # Which of the forms a body has can be told from its first bytes; the decoder of that form checks the rest.
 _SNIFF = re.compile(
@@ -77,16 +74,26 @@ class NativeProtocol:
         max_rows: Most rows in one call.
         max_depth: Deepest nesting of a body.
         max_text_chars: Longest text in one value.
+        slice_bytes: Longer lists of rows are read in slices of about this size.
+        slice_rows: Answers to more rows are written in slices.
     """
 
     name = "native"
 
     def __init__(
-        self, *, max_rows: int = 10_000, max_depth: int = MAX_DEPTH, max_text_chars: int = 1_000_000
+        self,
+        *,
+        max_rows: int = 10_000,
+        max_depth: int = MAX_DEPTH,
+        max_text_chars: int = 1_000_000,
+        slice_bytes: int = SLICE_BYTES,
+        slice_rows: int = SLICE_ROWS,
     ) -> None:
         self._max_rows = max_rows
         self._max_depth = max_depth
         self._max_text_chars = max_text_chars
+        self._slice_bytes = slice_bytes
+        self._slice_rows = slice_rows
 
     def open(self, call: Call) -> Target:
         """Read the reference from the path and `include` from the query."""
@@ -101,6 +108,7 @@ class NativeProtocol:
             max_rows=self._max_rows,
             max_depth=self._max_depth,
             max_text_chars=self._max_text_chars,
+            slice_bytes=self._slice_bytes,
         )
 
     def read(self, target: Target, model: ReadsBodies) -> Columns:
@@ -112,10 +120,18 @@ class NativeProtocol:
         """Write outputs, and what `include` asks for, in the form of the request."""
         flags = _flags(prediction.columns, prediction.outputs)
         outputs, classes = prediction.outputs, prediction.classes
-        if len(outputs) <= MAX_WHOLE_ROWS:
+        if len(outputs) <= self._slice_rows:
             body = msgspec.json.encode(_body(target, outputs, classes, flags))
         else:
-            body = encode_slices(_body(target, *part) for part in _parts(outputs, classes, flags))
+            body = encode_slices(
+                _body(
+                    target,
+                    outputs.part(n, n + self._slice_rows),
+                    classes,
+                    flags and flags[n : n + self._slice_rows],
+                )
+                for n in range(0, len(outputs), self._slice_rows)
+            )
         headers = [
             (b"content-type", b"application/json"),
             (b"fairway-model", f"{prediction.model}:{prediction.version}".encode()),
@@ -185,7 +201,10 @@ def _reference_in(path: str) -> str:
 class NativeReader:
     """One model's reader: bytes to columns."""
 
-    def __init__(self, signature: Signature, *, max_rows: int, max_depth: int, max_text_chars: int) -> None:
+    def __init__(
+        self, signature: Signature, *, max_rows: int, max_depth: int, max_text_chars: int, slice_bytes: int
+    ) -> None:
+        self._slice_bytes = slice_bytes
         self._signature = signature
         self._max_rows = max_rows
         self._max_depth = max_depth
@@ -234,7 +253,7 @@ class NativeReader:
         if way is None:
             return None
         decode, form, as_records, quotes = way
-        if len(body) > MAX_WHOLE_BYTES and found is not None and found[2] and not form.single:
+        if len(body) > self._slice_bytes and found is not None and found[2] and not form.single:
             columns = self._read_slices(body, found, as_records=as_records)
             target.form = form
             return columns
@@ -267,7 +286,8 @@ class NativeReader:
         flags: list[Any] = LongList()
         count = 0
         try:
-            for part, decoded in decode_slices(body, start, end, decode=decode, tries=self._tries):
+            slices = decode_slices(body, start, end, size=self._slice_bytes, decode=decode, tries=self._tries)
+            for part, decoded in slices:
                 count += len(decoded)
                 if count > self._max_rows:  # no more than counted
                     continue
@@ -432,14 +452,6 @@ def _flags(columns: Columns, outputs: Outputs) -> list[dict[str, str]] | None:
                     flags = [{} for _ in range(len(columns))]
                 flags[n] = {**flags[n], name: "nonfinite_output"}  # type: ignore[index]
     return flags  # type: ignore[return-value]
-
-
-def _parts(
-    outputs: Outputs, classes: Sequence[str], flags: list[dict[str, str]] | None
-) -> Iterator[tuple[Outputs, Sequence[str], list[dict[str, str]] | None]]:
-    for start in range(0, len(outputs), MAX_WHOLE_ROWS):
-        stop = start + MAX_WHOLE_ROWS
-        yield outputs.part(start, stop), classes, flags and flags[start:stop]
 
 
 def _body(

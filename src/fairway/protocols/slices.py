@@ -17,8 +17,6 @@ from typing import Any
 
 import msgspec
 
-SLICE_BYTES = 64 * 1024
-
 _BORDERS = {
     b"{": re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*\{"),
     b"[": re.compile(rb"\][ \t\n\r]*,[ \t\n\r]*\["),
@@ -35,7 +33,7 @@ def end_of_rows(body: bytes, *, enveloped: bool) -> int:
 
 
 def decode_slices(
-    body: bytes, start: int, end: int, *, decode: Callable[[bytes], list[Any]], tries: int
+    body: bytes, start: int, end: int, *, size: int, decode: Callable[[bytes], list[Any]], tries: int
 ) -> Iterator[tuple[bytes, list[Any]]]:
     """Yield slices of a list of rows and what is decoded from each.
 
@@ -43,6 +41,7 @@ def decode_slices(
         body: The body.
         start: Where the first row begins.
         end: Where the last row ends.
+        size: Bytes after which the next border ends a slice.
         decode: Decodes a JSON array of rows.
         tries: At how many borders, one after the other, a slice may end.
 
@@ -53,7 +52,7 @@ def decode_slices(
     """
     border = _BORDERS[body[start : start + 1]]
     while start < end:
-        reach = start + SLICE_BYTES
+        reach = start + size
         for left in reversed(range(tries)):
             found = border.search(body, reach, end) if reach < end else None
             stop, following = (found.start() + 1, found.end() - 1) if found else (end, end)
@@ -78,5 +77,10 @@ def encode_slices(bodies: Iterable[dict[str, list[Any]]]) -> bytes:
         for key, values in body.items():
             parts.setdefault(key, []).append(msgspec.json.encode(values)[1:-1])
         time.sleep(0)  # lets the others run
-    lists = (msgspec.json.encode(key) + b":[" + b",".join(found) + b"]" for key, found in parts.items())
-    return b"{" + b",".join(lists) + b"}"
+    pieces: list[bytes] = []
+    for key, found in parts.items():
+        pieces += (b",", msgspec.json.encode(key), b":")
+        for number, text in enumerate(found):
+            pieces += (b"," if number else b"[", text)
+        pieces.append(b"]")
+    return b"".join([b"{", *pieces[1:], b"}"])

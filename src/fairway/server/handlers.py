@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -21,6 +22,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREDICT_ROUTE = "/predict"
 MODEL_PREDICT_ROUTE = "/models/{ref}/predict"
+
+_MAX_JOINED_INLINE = 2**20
+"""To copy more bytes than these takes so long that other calls would notice."""
 
 
 class EventLog(Protocol):
@@ -115,7 +119,7 @@ class Predictions:
                 raise BodyTooLarge(self.max_body_bytes)
             chunks.append(chunk)
             if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                return chunks[0] if len(chunks) == 1 else await _joined(chunks, size)
 
     def _refuse(self, call: Call, error: FairwayError) -> Reply:
         self._metrics.count_error(call.model, error.code)
@@ -175,6 +179,12 @@ def _access_line(call: Call, prediction: Prediction, route: str, status: int, se
 def _check_method(method: str) -> None:
     if method != "POST":
         raise MethodNotAllowed(method, ["POST"])
+
+
+async def _joined(chunks: list[bytes], size: int) -> bytes:
+    if size <= _MAX_JOINED_INLINE:
+        return b"".join(chunks)
+    return await asyncio.to_thread(b"".join, chunks)
 
 
 def _call_of(scope: Scope, body: bytes) -> Call:

@@ -55,14 +55,24 @@ class Scripted:
 def scripted() -> Callable[..., LoadedModel]:
     """Give a function that returns a model whose answers a function of the test makes."""
 
-    def model(act: Callable[[Columns], Any], *, slow: bool = False, timeout_s: float = 60.0) -> LoadedModel:
+    def model(
+        act: Callable[[Columns], Any], *, slow: bool = False, timeout_s: float = 60.0, ours: bool = True
+    ) -> LoadedModel:
         bundle = Bundle(None, lambda _: b"")  # type: ignore[arg-type]  # never opened
         signature = Signature(
             (Input("a", "number", typical=1.0),), (Output("y", "score", "number"),), ("only",)
         )
         bundle.__dict__["signature"] = signature
-        loaded = LoadedModel(bundle, name="coffee", version=3, predictor=Scripted(act), timeout_s=timeout_s)
-        loaded._call_s = 1.0 if slow else 0.0
+        loaded = LoadedModel(
+            bundle,
+            name="coffee",
+            version=3,
+            predictor=Scripted(act),
+            timeout_s=timeout_s,
+            predictor_name="numpy" if ours else "native",
+        )
+        if slow:
+            loaded.scheduler.note_inline(1, 1.0)
         return loaded
 
     return model

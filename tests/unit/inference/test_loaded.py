@@ -139,9 +139,12 @@ def test_a_fast_call_stays_on_the_loop_and_a_slow_one_leaves_it(scripted: Make) 
         assert outputs.probabilities == [[1.0]]
         (thread,) = model._predictor.threads
         assert (thread == threading.current_thread().name) is not slow
-    model = scripted(lambda columns: [1.0] * len(columns))
-    model._row_s = 0.001
-    asyncio.run(model.answer(rows(*range(100)), Timing(0)))
+
+
+def test_a_models_own_code_never_runs_on_the_loop(scripted: Make) -> None:
+    """It may do anything, even if it was fast so far."""
+    model = scripted(lambda columns: [1.0] * len(columns), ours=False)
+    assert asyncio.run(model.answer(rows(1), Timing(0))).values == {"y": [1.0]}
     assert model._predictor.threads == ["fairway-coffee:3"]
 
 
@@ -177,7 +180,7 @@ def test_a_call_that_takes_too_long_is_given_up(scripted: Make) -> None:
 def test_loading_learns_how_long_calls_take(bundles: Make) -> None:
     """So that the first request is already where it belongs."""
     model = load_model(bundles())
-    assert 0 < model._call_s + model._row_s < 1
+    assert 0 < model.scheduler.cost.of(1) < 1
 
 
 def test_a_reader_is_built_once_per_dialect(bundles: Make) -> None:
