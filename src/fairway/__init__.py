@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         rollback,
         serve,
         show,
+        tune,
     )
     from fairway.bundle.bundle import Bundle, open_bundle
     from fairway.bundle.signature import Signature
@@ -52,6 +53,7 @@ __all__ = [
     "rollback",
     "serve",
     "show",
+    "tune",
 ]
 
 _HOMES = {

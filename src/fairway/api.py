@@ -13,7 +13,7 @@ import json
 import platform
 import shutil
 import sqlite3
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway 
     from fairway.messages import Reply
     from fairway.registry.records import Event, ModelSummary, Move, Version
     from fairway.registry.registry import Registry
+    from fairway.tuning.trials import Tuning
 
 PRODUCTION = "production"
 _POLICY_OPTIONS = frozenset({"unseen_category", "out_of_range"})
@@ -361,6 +362,41 @@ def serve(
         log = build_log(settings.log)
         pool = build_pool(settings, references, log=log)
         run(build_app(settings, pool, log=log), bound, log=log, models=pool.served_models())
+
+
+def tune(
+    reference: str | Path,
+    *,
+    seconds: float = 20.0,
+    write: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+    home: str | Path | None = None,
+) -> Tuning:
+    """Find out by measuring which settings serve a model best on this machine.
+
+    The model is served on loopback with one setting after the other, while callers ask it for a typical row.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        seconds: Time for all loads together; servers need some more to start.
+        write: Whether to write the recommended settings into the nearest `fairway.toml`, or into a new one in
+            the working directory.
+        tell: Gets what is being tried.
+        home: Folder of the registry.
+
+    Raises:
+        FairwayError: The model cannot be served, or does not answer.
+    """
+    from fairway.settings import settings_file
+    from fairway.tuning.file import set_in_file
+    from fairway.tuning.trials import Tuner
+
+    tuning = Tuner(str(reference), home=_settings(home).home, seconds=seconds, tell=tell).run()
+    if not write:
+        return tuning
+    path = settings_file()
+    replaced = set_in_file(path, {advice.key: advice.value for advice in tuning.advice})
+    return dataclasses.replace(tuning, written=str(path), replaced=replaced)
 
 
 def doctor(reference: str | None = None, *, home: str | Path | None = None) -> list[Check]:

@@ -205,6 +205,12 @@ def load_settings(
     return Settings(home=values["home"], **sections), origins
 
 
+def settings_file(cwd: Path | None = None) -> Path:
+    """Return the nearest `fairway.toml` upward from the working directory, or where a new one belongs."""
+    folder = Path.cwd() if cwd is None else cwd
+    return _upward(folder, FILE_NAME, Path.is_file) or folder / FILE_NAME
+
+
 def describe_settings(
     settings: Settings | None = None, origins: Origins | None = None
 ) -> list[SettingDescription]:

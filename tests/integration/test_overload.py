@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+import fairway as fw
+from fairway.errors import FairwayError
+from fairway.settings import load_settings
 from fairway.testing import Answer, RunningServer, running_server
 
 from .conftest import counts, iris_table, own_module, problem_of, wait_until
@@ -102,3 +105,18 @@ def test_a_large_call_is_answered_row_by_row(tight: RunningServer) -> None:
     assert all(sum(row["probabilities"].values()) == pytest.approx(1.0) for row in predictions[::997])
     too_many = tight.ask("/models/iris/predict", {"instances": [*many, rows[0]]})
     assert problem_of(too_many)["code"] == "too_many_rows"
+
+
+def test_tune_measures_recommends_and_writes_when_told(zoo: Path, own_folder: Path) -> None:
+    """Every setting has its figures and its reason; the file holds what was recommended."""
+    tuning = fw.tune("iris", seconds=1.0, write=True, home=zoo)
+    assert all(load.calls_per_s > 0 for trial in tuning.trials for load in trial.loads)
+    assert [load.callers for load in tuning.trials[0].loads] == [1, 8, 32]
+    keys = [advice.key for advice in tuning.advice]
+    assert "batching.mode" in keys
+    assert all("calls/s" in advice.reason for advice in tuning.advice)
+    assert tuning.written == str(own_folder / "fairway.toml")
+    _, origins = load_settings(environ={}, cwd=own_folder)
+    assert all(origins[key].startswith(tuning.written) for key in keys)
+    with pytest.raises(FairwayError, match="no server could be tried: there is no model called 'nobody'"):
+        fw.tune("nobody", seconds=1.0, home=zoo)

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "testing"),
     ("api",),
     ("assemble",),
-    ("server", "client"),
+    ("server", "client", "tuning"),
     ("lifecycle",),
     ("inference",),
     ("compilers", "registry", "protocols"),

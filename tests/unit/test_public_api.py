@@ -28,6 +28,7 @@ EXPECTED = [
     "rollback",
     "serve",
     "show",
+    "tune",
 ]
 
 

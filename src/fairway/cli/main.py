@@ -30,6 +30,7 @@ VERBS = (
     "rollback",
     "serve",
     "predict",
+    "tune",
     "settings",
     "doctor",
 )
