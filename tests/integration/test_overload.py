@@ -118,5 +118,5 @@ def test_tune_measures_recommends_and_writes_when_told(zoo: Path, own_folder: Pa
     assert tuning.written == str(own_folder / "fairway.toml")
     _, origins = load_settings(environ={}, cwd=own_folder)
     assert all(origins[key].startswith(tuning.written) for key in keys)
-    with pytest.raises(FairwayError, match="no server could be tried: there is no model called 'nobody'"):
+    with pytest.raises(FairwayError, match="no server could be tried: there is no model 'nobody'"):
         fw.tune("nobody", seconds=1.0, home=zoo)

@@ -19,7 +19,10 @@ WANTED = {"batching.mode": "off", "limits.max_queue": "12"}
         ("", '[batching]\nmode = "off"\n\n[limits]\nmax_queue = 12\n', {}),
         (
             '# ours\n[batching]\nmode = "auto"  # for now\nmax_rows = 9\n[limits]\nmax_rows = 5\n',
-            '# ours\n[batching]\nmode = "off"  # for now\nmax_rows = 9\n[limits]\nmax_queue = 12\nmax_rows = 5\n',
+            (
+                '# ours\n[batching]\nmode = "off"  # for now\nmax_rows = 9\n'
+                "[limits]\nmax_queue = 12\nmax_rows = 5\n"
+            ),
             {"batching.mode": "auto"},
         ),
         (
