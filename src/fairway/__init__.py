@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fairway import errors as errors
     from fairway.api import (
         alias,
+        compile,  # noqa: A004 - the verb
         doctor,
         list_models,
         load,
@@ -39,6 +40,7 @@ __all__ = [
     "Registry",
     "Signature",
     "alias",
+    "compile",
     "doctor",
     "errors",
     "list_models",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import getpass
 import json
 import platform
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway 
     from fairway.tuning.trials import Tuning
 
 PRODUCTION = "production"
+NATIVE = "native"
 _POLICY_OPTIONS = frozenset({"unseen_category", "out_of_range"})
 
 
@@ -44,6 +46,9 @@ class ModelView:
         manifest: What its bundle says of itself.
         signature: Its inputs and outputs.
         card: The model card, in Markdown.
+        predictor: What answers for it where everything is installed: a compiler's name, or `native`.
+        reason: Why this one, in a sentence.
+        compilation: The report of its compilation; None if it was not compiled.
         versions: All versions of the model, oldest first.
         aliases: Version number by alias.
         history: Everything that happened to the model, oldest first.
@@ -53,6 +58,9 @@ class ModelView:
     manifest: Manifest
     signature: Signature
     card: str
+    predictor: str
+    reason: str
+    compilation: dict[str, Any] | None
     versions: list[Version]
     aliases: dict[str, int]
     history: list[Event]
@@ -91,11 +99,13 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     feed: str | None = None,
     unseen_category: str = "flag",
     out_of_range: str = "flag",
+    compile: str = "auto",  # noqa: A002 - the word that the command line has for it
     home: str | Path | None = None,
 ) -> Bundle:
     """Write a trained model and everything that is needed to serve it to *path*.
 
-    The packed copy is loaded in a fresh process and must answer the golden examples as the original did.
+    The packed copy is loaded in a fresh process and must answer the golden examples as the original did. It
+    is compiled there, too; what was proven equal is attached to the bundle.
 
     Args:
         model: A fitted estimator or pipeline, or the path of a joblib or pickle file.
@@ -115,16 +125,20 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         feed: How the model is fed (`frame`, `matrix`, `records`, `texts`). Default: found out by trying.
         unseen_category: `flag`, `reject` or `pass` categories that the example does not hold.
         out_of_range: The same for numbers outside the example's range.
+        compile: `auto` lets the model serve as it is where nothing compiled was proven, `require` refuses
+            that, `off` does not compile.
         home: Folder of the registry that will know the bundle as its own.
 
     Raises:
         BundleError: The model, its file or the example cannot be used.
         PackedModelDiffers: The packed copy answers otherwise.
+        PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
 
     Example:
         >>> bundle = fw.pack(model, "iris.fairway", example=X)  # doctest: +SKIP
     """
     from fairway.bundle import trust
+    from fairway.lifecycle.compiling import check_mode
     from fairway.lifecycle.pack import Facts, Wishes, pack_model
 
     target_path = Path(path)
@@ -152,6 +166,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
             unseen_category=unseen_category,
             out_of_range=out_of_range,
         ),
+        compile=check_mode(compile),
     )
     bundle.save(target_path)
     trust.remember(_settings(home).home, bundle)
@@ -164,6 +179,7 @@ def push(
     name: str | None = None,
     example: Any = None,
     reason: str = "",
+    compile: str = "auto",  # noqa: A002 - see pack
     home: str | Path | None = None,
     **options: Any,
 ) -> Version:
@@ -174,6 +190,7 @@ def push(
         name: Name of the model. Default: the stem of its file; for a bundle, the name that it has.
         example: See `pack`. Not for a bundle, which holds its own.
         reason: Why; kept in the history.
+        compile: See `pack`. What a bundle brings along is not compiled again; `off` leaves it out.
         home: Folder of the registry.
         **options: Everything else that `pack` takes.
 
@@ -182,10 +199,14 @@ def push(
 
     Raises:
         UntrustedBundle: The bundle was packed elsewhere.
+        PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
     """
     import tempfile
 
     from fairway.assemble import looks_like_bundle, open_trusted
+    from fairway.lifecycle.compiling import check_mode, compile_packed
+
+    mode = check_mode(compile)
 
     folder = _settings(home).home
     if looks_like_bundle(model):
@@ -196,7 +217,7 @@ def push(
                 f"a bundle holds its own {stated[0]}; it cannot be stated again",
                 hint="push the model file instead, or the bundle alone",
             )
-        bundle = open_trusted(Path(model), folder)
+        bundle = compile_packed(open_trusted(Path(model), folder), mode=mode)
         with _registry(folder) as registry:
             return registry.register(bundle, name=name, actor=_actor(), reason=reason)
     name = name or _default_name(model)
@@ -204,7 +225,7 @@ def push(
         raise UsageError("the model needs a name", hint='give one: name="coffee"')
     with tempfile.TemporaryDirectory(prefix="fairway-push-") as temporary, _registry(folder) as registry:
         path = Path(temporary) / "bundle"
-        bundle = pack(model, path, name=name, example=example, home=folder, **options)
+        bundle = pack(model, path, name=name, example=example, compile=mode, home=folder, **options)
         return registry.register(bundle, actor=_actor(), reason=reason)
 
 
@@ -224,23 +245,71 @@ def pull(reference: str, path: str | Path, *, home: str | Path | None = None) ->
     return bundle
 
 
-def load(reference: str | Path, *, home: str | Path | None = None) -> LoadedModel:
+def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[str, Any]:  # noqa: A001 - the verb
+    """Compile a version, or a bundle file or folder, prove the result, and attach what was proven.
+
+    The model is loaded and run in a fresh process. A running server takes a new predictor at its next start.
+
+    Args:
+        reference: A reference, or the path of a bundle that this home packed.
+        home: Folder of the registry.
+
+    Returns:
+        The report: `predictor` and `reason`, and for each of the `compilers` verdict, rows, worst difference
+        and time.
+
+    Raises:
+        PackedModelDiffers: The model does not answer here as it did when it was packed.
+        UntrustedBundle: The bundle was packed elsewhere.
+    """
+    from fairway.assemble import looks_like_path
+    from fairway.bundle import trust
+    from fairway.bundle.bundle import open_bundle
+    from fairway.lifecycle.compiling import prove_and_compile, report_of
+
+    folder = _settings(home).home
+    if looks_like_path(str(reference)):
+        bundle = open_bundle(reference, attachments=False)
+        trust.check_known(folder, bundle)
+        compiled = prove_and_compile(bundle)
+        trust.remember(folder, compiled)
+        compiled.save_attachments(Path(reference))
+        return report_of(compiled) or {}
+    with _registry(folder) as registry:
+        version = registry.resolve(str(reference))
+        compiled = prove_and_compile(registry.open(version, attachments=False))
+        for attachment in compiled.attachments.values():
+            registry.attach(attachment, actor=_actor())
+    return report_of(compiled) or {}
+
+
+def load(
+    reference: str | Path, *, predictor: str | None = None, home: str | Path | None = None
+) -> LoadedModel:
     """Load a version, or a bundle file or folder, into this process and replay its golden examples.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        predictor: What answers: `auto`, `native`, `numpy` or `onnx`. Default: the setting.
+        home: Folder of the registry.
 
     Raises:
         PackedModelDiffers: It does not answer here as it did when it was packed.
+        PredictorNotProven: *predictor* was not proven for it.
     """
     from fairway.assemble import looks_like_path, open_trusted
     from fairway.inference.loaded import load_model
 
-    settings = _settings(home)
-    timeout_s = settings.limits.predict_timeout_s
+    settings = _settings(home, {"server.predictor": predictor})
+    bind = functools.partial(
+        load_model, timeout_s=settings.limits.predict_timeout_s, predictor=settings.server.predictor
+    )
     if looks_like_path(str(reference)):
-        return load_model(open_trusted(Path(reference), settings.home), timeout_s=timeout_s)
+        return bind(open_trusted(Path(reference), settings.home))
     with _registry(settings.home) as registry:
         version = registry.resolve(str(reference))
         bundle = registry.open(version)
-    return load_model(bundle, name=version.model, version=version.version, timeout_s=timeout_s)
+    return bind(bundle, name=version.model, version=version.version)
 
 
 def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
@@ -251,15 +320,21 @@ def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
 
 def show(reference: str, *, home: str | Path | None = None) -> ModelView:
     """Return everything about the version that a reference stands for, and about its model."""
+    from fairway.lifecycle.compiling import report_of
+
     with _registry(_settings(home).home) as registry:
         version = registry.resolve(reference)
         bundle = registry.open(version)
+        report = report_of(bundle)
         summaries = {summary.name: summary for summary in registry.models()}
         return ModelView(
             version=version,
             manifest=bundle.manifest,
             signature=bundle.signature,
             card=bundle.card,
+            predictor=report["predictor"] if report else NATIVE,
+            reason=report["reason"] if report else "the model serves as it is, because it was not compiled",
+            compilation=report,
             versions=registry.versions(version.model),
             aliases=summaries[version.model].aliases,
             history=registry.history(version.model),
@@ -310,7 +385,12 @@ def rollback(
 
 
 def predict(
-    reference: str | Path, data: Any, *, include: Iterable[str] = (), home: str | Path | None = None
+    reference: str | Path,
+    data: Any,
+    *,
+    include: Iterable[str] = (),
+    predictor: str | None = None,
+    home: str | Path | None = None,
 ) -> Any:
     """Predict without a server, through the same reader, model and writer.
 
@@ -318,6 +398,7 @@ def predict(
         reference: A reference, or the path of a bundle.
         data: A record, a list of records, a frame, or a body as JSON text.
         include: What to add: any of `probabilities`, `flags`.
+        predictor: See `load`.
         home: Folder of the registry.
 
     Returns:
@@ -329,7 +410,7 @@ def predict(
     from fairway.messages import Call
 
     settings = _settings(home)
-    model = load(reference, home=settings.home)
+    model = load(reference, predictor=predictor, home=settings.home)
     body = data.encode() if isinstance(data, str) else data
     request = predict_request(body, include=include)
     query = request.target.partition("?")[2]
@@ -339,7 +420,11 @@ def predict(
 
 
 def serve(
-    *references: str, host: str | None = None, port: int | str | None = None, home: str | Path | None = None
+    *references: str,
+    host: str | None = None,
+    port: int | str | None = None,
+    predictor: str | None = None,
+    home: str | Path | None = None,
 ) -> None:
     """Serve models over HTTP until stopped.
 
@@ -348,6 +433,7 @@ def serve(
             None serves the whole registry.
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
+        predictor: See `load`.
         home: Folder of the registry.
 
     Raises:
@@ -357,7 +443,7 @@ def serve(
     from fairway.assemble import build_app, build_log, build_pool
     from fairway.server.listen import listen, run
 
-    settings = _settings(home, {"server.host": host, "server.port": port})
+    settings = _settings(home, {"server.host": host, "server.port": port, "server.predictor": predictor})
     with listen(settings.server.host, settings.server.port) as bound:
         log = build_log(settings.log)
         pool = build_pool(settings, references, log=log)

@@ -72,7 +72,13 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     limits = build_limits(settings)
 
     def load(entry: Entry, bundle: Bundle) -> LoadedModel:
-        return load_model(bundle, name=entry.model, version=entry.version, limits=limits)
+        return load_model(
+            bundle,
+            name=entry.model,
+            version=entry.version,
+            limits=limits,
+            predictor=settings.server.predictor,
+        )
 
     pool = Pool(source, load, names=names, notify=log.event)
     pool.load_all()

@@ -17,6 +17,7 @@ FairwayError
 |  + UnknownFlavor         flavor_unknown       no flavor matches the model
 |  + ExampleInvalid        example_invalid      a signature cannot be learnt from this table
 |  + PackedModelDiffers    packed_model_differs the packed copy answers otherwise (a proof said no)
+|  + PredictorNotProven    predictor_not_proven no proof lets this predictor answer for the model
 + RegistryError
 |  + RegistryInvalid       registry_invalid     the registry file is not a registry
 |  + SchemaNewer           schema_newer         the registry was written by a newer fairway
@@ -272,6 +273,14 @@ class PackedModelDiffers(BundleError):
 
     code = "packed_model_differs"
     title = "The packed model differs from the original"
+    exit_code = EXIT_REFUSED
+
+
+class PredictorNotProven(BundleError):
+    """A predictor was asked for that no proof lets answer for this model."""
+
+    code = "predictor_not_proven"
+    title = "The predictor was not proven equal"
     exit_code = EXIT_REFUSED
 
 

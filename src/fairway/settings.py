@@ -3,7 +3,7 @@
 ```
 Settings
 + home                  folder of the registry
-+ server                host  port  allowed_hosts
++ server                host  port  allowed_hosts  predictor
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
 + log                   access  inputs  level
@@ -51,7 +51,7 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where the server listens and whom it answers."""
+    """Where the server listens, whom it answers and with what."""
 
     host: str = _setting("127.0.0.1", "Address to listen on; `0.0.0.0` accepts calls from other machines.")
     port: int = _setting(
@@ -60,6 +60,11 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = _setting(
         (),
         "Names that the Host header may hold, beside loopback names and `server.host`; `*` allows any.",
+    )
+    predictor: str = _setting(
+        "auto",
+        "Predictor that answers: `auto` takes the fastest one that was proven and can be loaded.",
+        choices=("auto", "native", "numpy", "onnx"),
     )
 
 

@@ -1,30 +1,27 @@
 """A packed model, opened: every file's hash is verified before a byte of it is used.
 
 A bundle is a folder, or the same files in one zip with the suffix `.fairway`. Whoever reads a file gets the
-bytes that were hashed, never a second read of the path.
+bytes that were hashed, never a second read of the path. Attachments lie beside the packed files and have
+hashes of their own (`attachment.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import io
-import lzma
 import os
-import shutil
-import struct
-import tempfile
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from fairway.bundle.archive import ZIP_FAULTS, read_zip, replace_folder, write_folder, write_zip
+from fairway.bundle.attachment import FOLDER as ATTACHMENTS
+from fairway.bundle.attachment import Attachment, find_attachments
 from fairway.bundle.golden import GoldenExamples
-from fairway.bundle.manifest import FileEntry, Manifest, check_paths
+from fairway.bundle.manifest import FileEntry, Manifest, check_members
 from fairway.bundle.signature import Signature
 from fairway.errors import ArtifactCorrupt, ArtifactDigest, ArtifactEmpty, BundleError
 
@@ -37,10 +34,6 @@ CARD = "card.md"
 CODE_FOLDER = "code/"
 
 SUFFIX = ".fairway"
-_MAX_MEMBERS = 10_000
-_MAX_BYTES = 2 * 2**30
-_MAX_RATIO = 100
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +43,12 @@ class Bundle:
     Attributes:
         manifest: What the bundle says of itself.
         files: Function that returns the raw bytes of one member.
+        attachments: What was attached later, by name; the digest does not cover it.
     """
 
     manifest: Manifest
     files: Callable[[str], bytes] = dataclasses.field(repr=False)
+    attachments: Mapping[str, Attachment] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_files(cls, manifest: Manifest, read: Callable[[str], bytes]) -> Bundle:
@@ -116,15 +111,27 @@ class Bundle:
             data = self.files(path)
         except (FileNotFoundError, KeyError) as cause:
             raise ArtifactDigest(f"{path!r} of the bundle {self.manifest.name!r} is missing") from cause
-        if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
+        if not entry.fits(data):
             raise ArtifactDigest(
                 f"{path!r} of the bundle {self.manifest.name!r} differs from what was packed",
                 hint="fetch the bundle again, or roll back to a version that is intact",
             )
         return data
 
+    def with_attachments(self, attachments: Iterable[Attachment]) -> Bundle:
+        """Return the same bundle with these attachments, and no others.
+
+        Raises:
+            ArtifactDigest: One belongs to another bundle.
+        """
+        found = {attachment.name: attachment for attachment in attachments}
+        for attachment in found.values():
+            if attachment.subject != self.digest:
+                raise ArtifactDigest(f"the attachment {attachment.name!r} belongs to another bundle")
+        return dataclasses.replace(self, attachments=found)
+
     def save(self, path: Path) -> Path:
-        """Write the bundle as a folder, or as one file when *path* ends in `.fairway`.
+        """Write the bundle with its attachments as a folder, or as one file when *path* ends in `.fairway`.
 
         Raises:
             BundleError: Something is at *path* already; it is never overwritten.
@@ -134,12 +141,30 @@ class Bundle:
                 f"{path} exists and is not overwritten", hint="choose another path or remove it"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        contents = {MANIFEST: self.manifest.to_bytes()} | {
-            name: self.read(name) for name in self.manifest.files
-        }
-        write = _write_zip if path.suffix == SUFFIX else _write_folder
-        write(path, contents)
+        write = write_zip if path.suffix == SUFFIX else write_folder
+        write(path, self._members() | self._attached_members())
         return path
+
+    def save_attachments(self, path: Path) -> None:
+        """Write the attachments into the folder or file that this bundle was opened from.
+
+        They take the place of all that are there; the rest of the bundle stays as it is.
+        """
+        if not path.is_dir():
+            write_zip(path, self._members() | self._attached_members())
+            return
+        inside = {name.removeprefix(ATTACHMENTS): data for name, data in self._attached_members().items()}
+        replace_folder(path / ATTACHMENTS, inside)
+
+    def _members(self) -> dict[str, bytes]:
+        packed = {name: self.read(name) for name in self.manifest.files}
+        return {MANIFEST: self.manifest.to_bytes(), **packed}
+
+    def _attached_members(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for attachment in self.attachments.values():
+            found |= attachment.members()
+        return found
 
     def _document(self, path: str) -> dict[str, Any]:
         try:
@@ -158,34 +183,35 @@ class Bundle:
 
 def build_bundle(contents: Mapping[str, bytes], **facts: Any) -> Bundle:
     """Return a bundle of the files in *contents*; *facts* are the other fields of the manifest."""
-    check_paths(contents)
-    files = {
-        path: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-        for path, data in sorted(contents.items())
-    }
+    check_members(contents)
+    files = {path: FileEntry.of(data) for path, data in sorted(contents.items())}
     kept = dict(contents)
     return Bundle(Manifest(files=files, **facts), kept.__getitem__)
 
 
-def open_bundle(path: str | Path) -> Bundle:
+def open_bundle(path: str | Path, *, attachments: bool = True) -> Bundle:
     """Open a bundle folder or file and verify every hash.
+
+    Args:
+        path: The folder or file.
+        attachments: Whether to open the attachments, too. Whoever makes them anew does without.
 
     Raises:
         ArtifactCorrupt: There is no bundle at *path*, or it cannot be read.
-        ArtifactDigest: A member differs from the manifest.
+        ArtifactDigest: A member differs from the manifest, or an attachment belongs to another bundle.
         ArtifactPath: A member's name could lead outside of the bundle.
         BundleTooNew: The format is newer than this release reads.
     """
     path = Path(path)
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, attachments=attachments)
     try:
         data = path.read_bytes()
     except OSError as cause:
         raise ArtifactCorrupt(f"{path} cannot be read: {cause.strerror}") from cause
     if not data:
         raise ArtifactEmpty(f"{path} is empty", hint="was the upload or copy cut off?")
-    return _open_zip(path, data)
+    return _open_zip(path, data, attachments=attachments)
 
 
 def is_bundle(path: Path) -> bool:
@@ -195,11 +221,11 @@ def is_bundle(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()
-    except _ZIP_FAULTS:
+    except ZIP_FAULTS:
         return False
 
 
-def _open_folder(folder: Path) -> Bundle:
+def _open_folder(folder: Path, *, attachments: bool) -> Bundle:
     def read(name: str) -> bytes:
         # A link in place of a file could change its target between two reads.
         descriptor = os.open(folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -211,78 +237,33 @@ def _open_folder(folder: Path) -> Bundle:
     except OSError as cause:
         raise ArtifactCorrupt(f"{folder} is not a bundle: it has no {MANIFEST}") from cause
     try:
-        return Bundle.from_files(manifest, read)
+        bundle = Bundle.from_files(manifest, read)
+        if not attachments:
+            return bundle
+        return bundle.with_attachments(find_attachments(bundle.digest, _names_in(folder), read).values())
     except OSError as cause:
         raise ArtifactCorrupt(f"a file of the bundle {folder} cannot be read: {cause.strerror}") from cause
 
 
-def _open_zip(path: Path, data: bytes) -> Bundle:
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        _check_archive(archive, path)
-        contents = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
-    except _ZIP_FAULTS as cause:
-        raise ArtifactCorrupt(f"{path} is not a bundle: {cause}") from cause
+def _names_in(folder: Path) -> list[str]:
+    inside = folder / ATTACHMENTS
+    return sorted(entry.name for entry in inside.iterdir() if entry.is_dir()) if inside.is_dir() else []
+
+
+def _open_zip(path: Path, data: bytes, *, attachments: bool) -> Bundle:
+    contents = read_zip(path, data)
     if MANIFEST not in contents:
         raise ArtifactCorrupt(f"{path} is not a bundle: it has no {MANIFEST}")
     manifest = Manifest.from_bytes(contents[MANIFEST])
-    if unlisted := sorted(contents.keys() - manifest.files.keys() - {MANIFEST}):
+    attached = {name for name in contents if name.startswith(ATTACHMENTS)}
+    if unlisted := sorted(contents.keys() - manifest.files.keys() - {MANIFEST} - attached):
         raise ArtifactDigest(f"{path} holds {unlisted[0]!a}, which its manifest does not list")
-    return Bundle.from_files(manifest, contents.__getitem__)
-
-
-# What the standard library raises on damaged archives, depending on where the damage is.
-_ZIP_FAULTS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    OSError,
-)
-
-
-def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:
-    members = [info for info in archive.infolist() if not info.is_dir()]
-    check_paths(info.filename for info in members)
-    packed = sum(info.compress_size for info in members)
-    unpacked = sum(info.file_size for info in members)
-    too_dense = unpacked > 2**20 and unpacked > packed * _MAX_RATIO
-    if len(members) > _MAX_MEMBERS or unpacked > _MAX_BYTES or too_dense:
-        raise ArtifactCorrupt(
-            f"{path} unpacks to {len(members)} files and {unpacked} bytes, which is beyond the limits"
-        )
-
-
-def _write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
-    with _beside(path) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in sorted(contents):
-                # A fixed time: the same bundle gives the same bytes.
-                archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), contents[name], zipfile.ZIP_DEFLATED)
-        temporary.replace(path)
-
-
-def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    with _beside(path) as temporary:
-        for name, data in contents.items():
-            file = temporary / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        temporary.replace(path)
-
-
-class _beside:  # noqa: N801 - used like a function
-    """A temporary path in the folder of *path*, gone when the block ends, however it ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-
-    def __enter__(self) -> Path:
-        return self._folder / "new"
-
-    def __exit__(self, *exc_info: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+    bundle = Bundle.from_files(manifest, contents.__getitem__)
+    if not attachments:
+        return bundle
+    names = sorted({name.split("/")[1] for name in attached})
+    found = find_attachments(bundle.digest, names, contents.__getitem__)
+    listed = {member for attachment in found.values() for member in attachment.members()}
+    if unlisted := sorted(attached - listed):
+        raise ArtifactDigest(f"{path} holds {unlisted[0]!a}, which no attachment lists")
+    return bundle.with_attachments(found.values())

@@ -11,13 +11,16 @@ Raising the format number
 3. Pack a bundle with the last release and add it to `tests/fixtures/bundles/format-<n>/`; the test
    `tests/unit/bundle/test_manifest.py` opens every one of them.
 4. Describe the change in `docs/reference/bundle-format.md` and in the changelog under *Changed*.
+
+Files below `attachments/` are no part of what was packed: no manifest lists them, the digest does not cover
+them, and their format has a number of its own (`attachment.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -39,6 +42,15 @@ class FileEntry(msgspec.Struct, frozen=True):
 
     sha256: str
     size: int
+
+    @classmethod
+    def of(cls, data: bytes) -> FileEntry:
+        """Return the entry of a file with these bytes."""
+        return cls(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+    def fits(self, data: bytes) -> bool:
+        """Tell whether these are the bytes that the entry was made of."""
+        return len(data) == self.size and hashlib.sha256(data).hexdigest() == self.sha256
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,14 +135,27 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         except msgspec.ValidationError as cause:
             raise ArtifactCorrupt(f"manifest.json is not valid: {cause}") from cause
         check_name("model", manifest.name)
-        check_paths(manifest.files)
+        check_members(manifest.files)
         return manifest
 
 
 _READERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
-def check_paths(paths: Any) -> None:
+def check_members(paths: Iterable[str]) -> None:
+    """Refuse names that a packed file cannot have.
+
+    Raises:
+        ArtifactPath: A name could lead outside of the bundle, or stands for what is attached later.
+    """
+    paths = list(paths)
+    check_paths(paths)
+    for path in paths:
+        if path.casefold().split("/")[0] == "attachments":
+            raise ArtifactPath(f"{path!a} cannot be packed: attachments/ holds what is attached later")
+
+
+def check_paths(paths: Iterable[str]) -> None:
     """Refuse member names that could leave the bundle or clash on some file system.
 
     Raises:

@@ -24,6 +24,7 @@ VERBS = (
     "pack",
     "push",
     "pull",
+    "compile",
     "list",
     "show",
     "alias",

@@ -14,6 +14,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 POLICIES = ("flag", "reject", "pass")
 FEEDS = ("frame", "matrix", "records", "texts")
+COMPILE_MODES = ("auto", "off", "require")
+PREDICTORS = ("auto", "native", "numpy", "onnx")
 
 
 @dataclasses.dataclass(slots=True)
@@ -138,7 +140,21 @@ _MODEL_OPTIONS = (
         show_default=True,
         help="What happens to a number outside the table's range.",
     ),
+    click.option(
+        "--compile",
+        type=click.Choice(COMPILE_MODES),
+        default="auto",
+        show_default=True,
+        help="Compile the model and prove the result; require refuses where nothing was proven.",
+    ),
 )
+
+predictor_option = click.option(
+    "--predictor",
+    type=click.Choice(PREDICTORS),
+    help="What answers. Default: auto, the fastest that was proven and can be loaded.",
+)
+"""The option of the verbs that load a model."""
 
 
 def model_facts(options: dict[str, Any]) -> dict[str, Any]:

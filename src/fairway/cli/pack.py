@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from fairway.cli.compile import serving
 from fairway.cli.options import Face, model_facts, model_options, verb
 from fairway.cli.output import print_facts, print_json, progress, say, size
 from fairway.cli.push import PROOF, learnt
@@ -24,8 +25,9 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     """
     facts = model_facts(options)
     from fairway import api
+    from fairway.lifecycle.compiling import report_of
 
-    with progress(f"Packing {model} and proving the copy"):
+    with progress(f"Packing {model}, proving and compiling the copy"):
         bundle = api.pack(model, Path(path), **facts, home=face.home)
     if face.as_json:
         print_json({"path": path, "digest": bundle.digest, "manifest": bundle.manifest})
@@ -37,6 +39,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
             ("Size", size(bundle.manifest.size)),
             ("Learnt", learnt(bundle.signature)),
             ("Proof", PROOF),
+            *serving(report_of(bundle)),
             ("Next", f"fairway push {path}"),
         ]
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fairway.cli.options import Face, verb
+from fairway.cli.options import Face, predictor_option, verb
 from fairway.cli.output import print_json_line
 from fairway.errors import UsageError
 
@@ -21,10 +21,19 @@ from fairway.errors import UsageError
 @click.argument("reference")
 @click.argument("data", metavar="JSON|@FILE|-")
 @click.option("--include", metavar="NAMES", default="", help="What to add: probabilities, flags.")
+@predictor_option
 @click.option("--server", metavar="URL", help="Ask a running server instead of the registry.")
 @click.option("--key", metavar="KEY", help="Key for the server.")
 def command(
-    face: Face, /, *, reference: str, data: str, include: str, server: str | None, key: str | None
+    face: Face,
+    /,
+    *,
+    reference: str,
+    data: str,
+    include: str,
+    predictor: str | None,
+    server: str | None,
+    key: str | None,
 ) -> None:
     """Print what a model predicts for one row or many.
 
@@ -40,7 +49,7 @@ def command(
         return
     from fairway import api
 
-    print_json_line(api.predict(reference, body, include=wanted, home=face.home))
+    print_json_line(api.predict(reference, body, include=wanted, predictor=predictor, home=face.home))
 
 
 def read_data(data: str) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fairway.cli.compile import serving
 from fairway.cli.options import Face, model_facts, model_options, verb
 from fairway.cli.output import print_facts, print_json, progress, say, size
 
@@ -35,12 +37,12 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
     facts = model_facts(options)
     from fairway import api
 
-    with progress(f"Packing {model}, proving the copy, registering it"):
+    with progress(f"Packing {model}, proving and compiling the copy, registering it"):
         version = api.push(model, **facts, reason=reason, home=face.home)
-    if face.as_json:
-        print_json(version)
-        return
     view = api.show(version.reference, home=face.home)
+    if face.as_json:
+        print_json({**dataclasses.asdict(version), "predictor": view.predictor, "reason": view.reason})
+        return
     say(f"Registered {version.reference}")
     print_facts(
         [
@@ -48,6 +50,7 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
             ("Model", f"{version.model_type} ({version.flavor}, {size(version.size)})"),
             ("Learnt", learnt(view.signature)),
             ("Proof", PROOF),
+            *serving(view.compilation),
             ("Next", next_step(version.model, version.version, production=_production(view.aliases))),
         ]
     )

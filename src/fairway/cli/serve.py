@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fairway.cli.options import Face, verb
+from fairway.cli.options import Face, predictor_option, verb
 
 
 @verb("serve", example="fairway serve coffee recipes@production --port 8000\nfairway serve coffee.fairway")
@@ -13,7 +13,16 @@ from fairway.cli.options import Face, verb
     "--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1, this machine only."
 )
 @click.option("--port", metavar="NUMBER", help="Port to listen on. Default: 5000.")
-def command(face: Face, /, *, references: tuple[str, ...], host: str | None, port: str | None) -> None:
+@predictor_option
+def command(
+    face: Face,
+    /,
+    *,
+    references: tuple[str, ...],
+    host: str | None,
+    port: str | None,
+    predictor: str | None,
+) -> None:
     """Serve models over HTTP until stopped.
 
     A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. None
@@ -22,4 +31,4 @@ def command(face: Face, /, *, references: tuple[str, ...], host: str | None, por
     """
     from fairway import api
 
-    api.serve(*references, host=host, port=port, home=face.home)
+    api.serve(*references, host=host, port=port, predictor=predictor, home=face.home)

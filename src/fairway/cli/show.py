@@ -62,6 +62,8 @@ def _print_version(view: ModelView) -> None:
             ("Registered", f"{moment(version.created_at)} by {version.actor}"),
             ("Author", manifest.author),
             ("Digest", version.digest),
+            ("Predictor", view.predictor),
+            ("Reason", view.reason),
             (
                 "Aliases",
                 ", ".join(f"{alias} = {target}" for alias, target in sorted(view.aliases.items())) or "none",

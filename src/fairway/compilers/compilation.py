@@ -12,24 +12,21 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.golden import GoldenExamples
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
-from fairway.compilers.base import Compiled, NotConvertible, Read, find_compilers, load_compiled
+from fairway.compilers.base import Compiled, NotConvertible, find_compilers, load_compiled
 from fairway.compilers.numpy import read_program
 from fairway.compilers.parity import TOLERANCES, Group, ask_original, prove_equal, seconds_per_call
+from fairway.compilers.report import FORMAT, NATIVE, REPORT, proven, write_report
 from fairway.compilers.rows import proof_rows
-from fairway.errors import ArtifactCorrupt, MissingExtra
+from fairway.errors import MissingExtra
 from fairway.flavors.base import Predictor
 from fairway.messages import Columns
 
-NATIVE = "native"
-REPORT = "report.json"
-FORMAT = 1
 _MANY = 100
 
 
@@ -147,46 +144,8 @@ def compile_model(
         if attempt.compiled is not None and attempt.entry["verdict"] == "equal"
         for path, data in attempt.compiled.files.items()
     }
-    files[REPORT] = msgspec.json.format(msgspec.json.encode(report, order="sorted"))
+    files[REPORT] = write_report(report)
     return CompilationResult(files, report)
-
-
-def read_report(read: Read) -> dict[str, Any]:
-    """Return the report that `compile_bundle` wrote.
-
-    Raises:
-        ArtifactCorrupt: It is no report, or one of a newer format.
-    """
-    try:
-        report: dict[str, Any] = msgspec.json.decode(read(REPORT))
-        if report["format"] != FORMAT:
-            raise ArtifactCorrupt(f"the compilation report has the unknown format {report['format']}")
-    except (msgspec.DecodeError, KeyError, TypeError) as cause:
-        raise ArtifactCorrupt("the compilation report cannot be read") from cause
-    return report
-
-
-def load_predictor(read: Read, signature: Signature, *, name: str | None = None) -> Predictor | None:
-    """Return the compiled predictor that shall serve, or None where the native one does.
-
-    Args:
-        read: Gives the verified bytes of the files that `compile_bundle` wrote.
-        signature: The bundle's signature.
-        name: Compiler to use instead of the one that the report chose.
-
-    Raises:
-        ArtifactCorrupt: The files are damaged, or *name* was not proven for this bundle.
-        MissingExtra: The predictor's library is not installed.
-    """
-    report = read_report(read)
-    chosen = name or report["predictor"]
-    if chosen == NATIVE:
-        return None
-    entry = report["compilers"].get(chosen)
-    if entry is None or entry["verdict"] != "equal":
-        why = entry["reason"] if entry else "it was not tried"
-        raise ArtifactCorrupt(f"the predictor {chosen!r} must not serve this model: {why}")
-    return load_compiled(chosen, lambda path: read(f"{chosen}/{path}"), signature)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +167,9 @@ def _compile(name: str, subject: Subject) -> _Attempt:
     except NotConvertible as reason:
         return _Attempt({"verdict": "not convertible", "reason": str(reason)})
     except MissingExtra as reason:
-        return _Attempt({"verdict": "not available", "reason": reason.detail})
+        return _Attempt({"verdict": "not available", "reason": f"{reason.detail} ({reason.hint})"})
+    except Exception as error:  # noqa: BLE001 - a compiler that fails is one less; the model serves without it
+        return _Attempt(_failed(error))
     return _Attempt({}, compiled, predictor)
 
 
@@ -227,17 +188,31 @@ def _groups(subject: Subject, rows: Columns | None) -> list[Group]:
 def _proven(attempt: _Attempt, subject: Subject, groups: Sequence[Group]) -> _Attempt:
     if attempt.compiled is None or attempt.predictor is None:
         return attempt
-    precision, predictor = attempt.compiled.precision, attempt.predictor
+    try:
+        return dataclasses.replace(
+            attempt, entry=_prove(attempt.compiled, attempt.predictor, subject, groups)
+        )
+    except Exception as error:  # noqa: BLE001 - as above
+        return _Attempt(_failed(error))
+
+
+def _prove(
+    compiled: Compiled, predictor: Predictor, subject: Subject, groups: Sequence[Group]
+) -> dict[str, Any]:
+    precision = compiled.precision
     proof = prove_equal(predictor, subject.signature.names, groups, tolerance=TOLERANCES[precision])
     if not proof.fault:
         proof.fault = _golden_fault(subject, predictor, proof.tolerance)
-    entry = {
+    return {
         **proof.to_dict(),
         "reason": proof.fault or "every row that was tried is answered alike",
         "precision": precision,
         **_timing(predictor, subject.golden_rows),
     }
-    return dataclasses.replace(attempt, entry=entry)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    return {"verdict": "failed", "reason": f"the compiler raised {type(error).__name__}: {error}"}
 
 
 def _golden_fault(subject: Subject, predictor: Predictor, tolerance: float) -> str:
@@ -259,15 +234,17 @@ def _timing(predictor: Predictor, golden: Columns) -> dict[str, float]:
 
 def _choose(entries: Mapping[str, dict[str, Any]], native: Mapping[str, float]) -> tuple[str, str]:
     """Return the name of the fastest predictor for one row among those proven, and why."""
-    proven = {name: e["seconds_one_row"] for name, e in entries.items() if e["verdict"] == "equal"}
-    if not proven:
+    found = proven({"compilers": entries})
+    if not found:
         reasons = sorted({f"{name}: {entry['reason']}" for name, entry in entries.items()})
         return NATIVE, f"the model serves as it is, because it was not compiled ({'; '.join(reasons)})"
-    best = min(proven, key=proven.__getitem__)
-    took, before = proven[best] * 1e6, native["seconds_one_row"] * 1e6
+    missing = [f"; {name}: {e['reason']}" for name, e in entries.items() if e["verdict"] == "not available"]
+    best, also = found[0], "".join(missing)
+    took, before = entries[best]["seconds_one_row"] * 1e6, native["seconds_one_row"] * 1e6
     if took >= before:
-        return (
-            NATIVE,
-            f"the model serves as it is, which takes {before:.0f} microseconds a row, {best} {took:.0f}",
+        return NATIVE, (
+            f"the model serves as it is, which takes {before:.0f} microseconds a row, {best} {took:.0f}{also}"
         )
-    return best, f"{best} was proven equal and takes {took:.1f} microseconds a row, the original {before:.0f}"
+    return best, (
+        f"{best} was proven equal and takes {took:.1f} microseconds a row, the original {before:.0f}{also}"
+    )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from fairway.bundle.bundle import Bundle
-from fairway.bundle.code import CodeSpace
 from fairway.bundle.lockfile import compare_environment
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
 from fairway.errors import FairwayError, ModelFailed, PackedModelDiffers
-from fairway.flavors.base import Predictor, flavor_named
+from fairway.flavors.base import Predictor
+from fairway.inference.predictors import AUTO, NATIVE, choices_of
 from fairway.inference.scheduling import Limits, Scheduler
 from fairway.messages import Columns, Outputs, Timing
 from fairway.protocols.base import Dialect
-
-NATIVE = "native"
-"""Name of the predictor that runs the model as it was trained, with its framework."""
 
 
 class LoadedModel:
@@ -29,7 +28,8 @@ class LoadedModel:
         predictor: The model bound to its signature.
         timeout_s: Longest time that a call may take off the event loop.
         limits: Everything about the scheduling of its calls; replaces *timeout_s*.
-        predictor_name: Who made the predictor: a compiler's name, or `native`.
+        predictor_name: What kind of predictor it is: a compiler's name, or `native`.
+        reason: Why this one answers, in a sentence.
 
     Attributes:
         scheduler: Runs the calls that the event loop must not wait for.
@@ -45,15 +45,17 @@ class LoadedModel:
         timeout_s: float = 60.0,
         limits: Limits | None = None,
         predictor_name: str = NATIVE,
+        reason: str = "",
     ) -> None:
         self.bundle = bundle
         self.name = name
         self.version = version
         self.signature: Signature = bundle.signature
         self.classes = tuple(map(str, self.signature.classes))
+        self.predictor_name = predictor_name
+        self.reason = reason
         self._predictor = predictor
         self._readers: dict[str, Any] = {}
-        self.predictor_name = predictor_name
         self.scheduler = Scheduler(
             lambda columns, probabilities: self.predict(columns, probabilities=probabilities),
             name=self.reference,
@@ -106,13 +108,17 @@ class LoadedModel:
             return self.predict(columns, probabilities=probabilities)
         return await self.scheduler.answer(columns, timing, probabilities=probabilities)
 
-    def verify(self) -> None:
+    def verify(self, *, tolerance: float = 0.0) -> None:
         """Replay the golden examples, and learn how long a call takes.
+
+        Args:
+            tolerance: How far the predictor may be off, if that is more than the examples allow.
 
         Raises:
             PackedModelDiffers: An answer is not the one that was recorded.
         """
         golden = self.bundle.golden
+        golden = dataclasses.replace(golden, tolerance=max(tolerance, golden.tolerance))
         columns = golden.columns(Validator(self.signature))
         with_probabilities = golden.probabilities is not None
         differences = golden.differences(self.predict(columns, probabilities=with_probabilities))
@@ -132,32 +138,45 @@ def load_model(
     version: int = 0,
     timeout_s: float = 60.0,
     limits: Limits | None = None,
+    predictor: str = AUTO,
 ) -> LoadedModel:
     """Load a bundle's model, bind it to its signature and prove that it answers as it did when packed.
 
     Args:
-        bundle: The verified bundle.
+        bundle: The verified bundle with its attachments.
         name: Name in the registry; the name that it was packed under by default.
         version: Number in the registry; 0 when no registry has numbered it.
         timeout_s: Longest time that a call may take off the event loop.
         limits: Everything about the scheduling of its calls; replaces *timeout_s*.
+        predictor: `auto` lets the fastest proven predictor answer that can be loaded here; else `native` or
+            the name of a compiler whose result was proven.
 
     Raises:
         BundleError: The model cannot be loaded, or fails its golden examples.
+        PredictorNotProven: *predictor* was not proven for this bundle.
         MissingExtra: Its framework is not installed.
     """
-    manifest = bundle.manifest
-    flavor = flavor_named(manifest.flavor)
-    code = CodeSpace(bundle.code, label=f"{manifest.name} {bundle.digest[:12]}")
-    model = flavor.load(bundle.read, code)
-    predictor = flavor.predictor(model, bundle.signature, manifest.options)
-    loaded = LoadedModel(
-        bundle,
-        name=name or manifest.name,
-        version=version,
-        predictor=predictor,
-        timeout_s=timeout_s,
-        limits=limits,
-    )
-    loaded.verify()
-    return loaded
+    failures: dict[str, FairwayError] = {}
+    for choice in choices_of(bundle, predictor):
+        try:
+            loaded = LoadedModel(
+                bundle,
+                name=name or bundle.manifest.name,
+                version=version,
+                predictor=choice.bind(),
+                timeout_s=timeout_s,
+                limits=limits,
+                predictor_name=choice.name,
+                reason=_reason(choice.reason, failures),
+            )
+            loaded.verify(tolerance=choice.tolerance)
+        except FairwayError as error:  # the next one may do: its library is here, or it answers rightly
+            failures[choice.name] = error
+        else:
+            return loaded
+    raise next(iter(failures.values()))
+
+
+def _reason(reason: str, failures: Mapping[str, FairwayError]) -> str:
+    passed_over = [f"{name} cannot serve here: {error.detail}" for name, error in failures.items()]
+    return "; ".join([*passed_over, reason])

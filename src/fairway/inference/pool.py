@@ -256,7 +256,14 @@ class Pool:
             raise InternalError from cause
         self._loaded[entry] = model
         seconds = round(time.perf_counter() - started, 3)
-        self._notify("model.loaded", model=entry.model, version=entry.version, seconds=seconds)
+        self._notify(
+            "model.loaded",
+            model=entry.model,
+            version=entry.version,
+            seconds=seconds,
+            predictor=model.predictor_name,
+            reason=model.reason,
+        )
         return model
 
     def _drop_unused(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 from fairway.bundle.bundle import Bundle, open_bundle
 from fairway.errors import BundleError, FairwayError, ModelFailed, PackedModelDiffers
 from fairway.inference.loaded import load_model
+from fairway.inference.predictors import NATIVE
 
 _RAISED_HINT = (
     "a model must not need files of the folder that it was trained in, nor what that script had set up"
 )
 _PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from fairway.inference.proof import main; main(sys.argv[2:])"
+    "import sys, importlib; sys.path.append(sys.argv[1]); "
+    "importlib.import_module(sys.argv[2]).main(sys.argv[3:])"
 )
 _VERDICT = b"fairway-verdict "
 
@@ -33,20 +36,68 @@ def prove(*bundles: Bundle, timeout_s: float = 600.0) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="fairway-proof-") as folder:
         paths = [str(bundle.save(Path(folder) / f"bundle-{n}")) for n, bundle in enumerate(bundles)]
-        empty = Path(folder) / "empty"
-        empty.mkdir()
-        source = str(Path(__file__).parents[2])
-        try:
-            done = subprocess.run(  # noqa: S603 - our own interpreter and program
-                [sys.executable, "-E", "-P", "-c", _PROGRAM, source, *paths],
-                cwd=empty,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise PackedModelDiffers(f"the packed model did not answer within {timeout_s:g} s") from None
-    _judge(done.returncode, done.stdout, done.stderr)
+        judge(run_fresh(__name__, paths, folder=Path(folder), timeout_s=timeout_s))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a fresh process ended.
+
+    Attributes:
+        status: Its exit status; None if it took too long and was ended.
+        output: What it printed.
+        errors: What it printed on standard error.
+        timeout_s: The time that it had.
+    """
+
+    status: int | None
+    output: bytes
+    errors: bytes
+    timeout_s: float
+
+    @property
+    def last_words(self) -> str:
+        """The last line of its errors, or how it ended."""
+        if self.status is None:
+            return f"it took longer than {self.timeout_s:g} s"
+        lines = self.errors.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit status {self.status}"
+
+
+def run_fresh(module: str, arguments: Sequence[str], *, folder: Path, timeout_s: float) -> Ended:
+    """Run the `main` of a module of ours in a new process, in an empty folder below *folder*.
+
+    Args:
+        module: Name of the module.
+        arguments: What its `main` gets.
+        folder: Where the empty folder is made.
+        timeout_s: Longest time that it may take.
+    """
+    empty = folder / "empty"
+    empty.mkdir()
+    source = str(Path(__file__).parents[2])
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and program
+            [sys.executable, "-E", "-P", "-c", _PROGRAM, source, module, *arguments],
+            cwd=empty,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        return Ended(None, late.stdout or b"", late.stderr or b"", timeout_s)
+    return Ended(done.returncode, done.stdout, done.stderr, timeout_s)
+
+
+def judge(ended: Ended) -> None:
+    """Raise what the new process said of the packed model, or of what it left if it said nothing.
+
+    Raises:
+        BundleError: The packed model did not pass.
+    """
+    if ended.status is None and _VERDICT not in ended.output:
+        raise PackedModelDiffers(f"the packed model did not answer within {ended.timeout_s:g} s")
+    _judge(ended.status or 0, ended.output, ended.errors)
 
 
 def _judge(status: int, output: bytes, errors: bytes) -> None:
@@ -69,12 +120,16 @@ def _error_class(code: str) -> type[FairwayError]:
     return PackedModelDiffers
 
 
-def main(paths: Sequence[str]) -> None:
-    """Load the bundles at *paths*, replay their golden examples, and print the verdict as a line of JSON."""
+def main(paths: Sequence[str]) -> bool:
+    """Load the bundles at *paths*, replay their golden examples, and print the verdict as a line of JSON.
+
+    Returns:
+        Whether all of them passed.
+    """
     verdict = {"code": "", "detail": "", "hint": ""}
     try:
         for path in paths:
-            load_model(open_bundle(path))
+            load_model(open_bundle(path, attachments=False), predictor=NATIVE)
     except ModelFailed as error:
         # There is no log to look into: say here what the model said.
         cause = error.__cause__
@@ -83,3 +138,4 @@ def main(paths: Sequence[str]) -> None:
     except FairwayError as error:
         verdict = {"code": error.code, "detail": error.detail, "hint": error.hint}
     print("\n" + _VERDICT.decode() + json.dumps(verdict), flush=True)  # noqa: T201 - the way back to the parent
+    return not verdict["code"]

@@ -27,7 +27,7 @@ from fairway.bundle.tables import Table, read_table
 from fairway.bundle.validation import Validator
 from fairway.errors import ArtifactCorrupt, ArtifactEmpty, ExampleInvalid, SignatureMismatch, UsageError
 from fairway.flavors.base import Flavor, Predictor, flavor_of, flavor_of_file
-from fairway.inference.proof import prove
+from fairway.lifecycle.compiling import Mode, prove_and_compile
 from fairway.messages import Columns
 
 _PROFILE_ROWS = 10_000
@@ -76,16 +76,23 @@ class Wishes:
 
 
 def pack_model(
-    model: Any, *, name: str, example: Any, code: Sequence[str | Path], facts: Facts, wishes: Wishes
+    model: Any,
+    *,
+    name: str,
+    example: Any,
+    code: Sequence[str | Path],
+    facts: Facts,
+    wishes: Wishes,
+    compile: Mode = "auto",  # noqa: A002 - the word that the command line has for it
 ) -> Bundle:
-    """Pack a model object or a model file; the bundle has proven itself in a fresh process.
+    """Pack a model object or a model file; a fresh process has proven the bundle, and compiled it.
 
     Raises:
         BundleError: The model, its file or the example cannot be used, or the packed copy differs.
+        PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
     """
-    packed = make_bundle(model, name=name, example=example, code=code, facts=facts, wishes=wishes)
-    prove(packed)
-    return packed
+    packed, rows = _make(model, name=name, example=example, code=code, facts=facts, wishes=wishes)
+    return prove_and_compile(packed, rows=rows, mode=compile)
 
 
 def make_bundle(
@@ -96,6 +103,13 @@ def make_bundle(
     Raises:
         BundleError: The model, its file or the example cannot be used.
     """
+    return _make(model, name=name, example=example, code=code, facts=facts, wishes=wishes)[0]
+
+
+def _make(
+    model: Any, *, name: str, example: Any, code: Sequence[str | Path], facts: Facts, wishes: Wishes
+) -> tuple[Bundle, Columns]:
+    """Return the bundle without its proof, and the rows of the example as a call with them would be read."""
     check_name("model", name)
     sources = collect_code(code)
     space = CodeSpace(sources, label=name)
@@ -143,7 +157,7 @@ def make_bundle(
         members.ENVIRONMENT: _json(environment),
         members.CARD: render_card(manifest, signature, environment).encode(),
     }
-    return build_bundle(contents, **manifest)
+    return build_bundle(contents, **manifest), columns
 
 
 def _open_model(model: Any, space: CodeSpace) -> tuple[Flavor, Any, dict[str, bytes]]:

@@ -1,4 +1,4 @@
-"""What the registry tells: versions, events, moves of aliases, and a summary per model."""
+"""What the registry tells: versions, attachments, events, moves of aliases, and a summary per model."""
 
 from __future__ import annotations
 
@@ -76,6 +76,25 @@ class Event:
     from_version: int | None = None
     to_version: int | None = None
     seq: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AttachmentRecord:
+    """What was attached to the content of versions; the newest of one subject and name counts.
+
+    Attributes:
+        subject: Digest of the bundle that it belongs to.
+        name: What it is, such as `compiled`.
+        digest: SHA-256 of the attachment's manifest, which names the hash of every file.
+        at: When it was attached, ISO 8601 in UTC. For people to read; nothing is ordered by it.
+        actor: Who attached it.
+    """
+
+    subject: str
+    name: str
+    digest: str
+    at: str
+    actor: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

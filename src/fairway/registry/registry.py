@@ -5,7 +5,8 @@ metadata store and an artifact store.
 
 A version is registered in this order: every file of the bundle, then its manifest, each of them safe on the
 disk; only then one transaction that makes the version known. A process that is killed in between leaves files
-that nothing refers to, never a version that lacks one.
+that nothing refers to, never a version that lacks one. Attachments go the same way: those that a bundle
+brings are made known by the transaction of its version, later ones by one of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fairway.bundle.attachment import Attachment, AttachmentManifest
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.manifest import Manifest
 from fairway.bundle.names import Reference, check_name, parse_reference
@@ -34,7 +36,7 @@ from fairway.registry.artifacts.local import LocalArtifacts
 from fairway.registry.history import replay
 from fairway.registry.lookup import alias_not_found, find_latest, find_version
 from fairway.registry.metadata.base import Metadata
-from fairway.registry.records import Event, ModelSummary, Move, Version
+from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Move, Version
 
 __all__ = ["PRODUCTION", "Event", "ModelSummary", "Move", "Registry", "Version", "open_registry"]
 
@@ -68,7 +70,8 @@ class Registry:
     def register(self, bundle: Bundle, *, name: str | None = None, actor: str, reason: str = "") -> Version:
         """Store a bundle as the next version of its model; durable when this returns.
 
-        Bytes that are stored already are not stored again, but every call gives a version of its own.
+        Bytes that are stored already are not stored again, but every call gives a version of its own. The
+        attachments of the bundle are registered with it, or not at all.
 
         Args:
             bundle: What to store.
@@ -84,10 +87,13 @@ class Registry:
         _check_texts(actor, reason)
         digest = self._store(bundle)
         at = self._timestamp()
+        attached = [self._store_attachment(found, at, actor) for found in bundle.attachments.values()]
         with self.metadata.write() as change:
             number = change.claim_number(model, at=at)
             version = _describe(bundle.manifest, model, number, digest=digest, at=at, actor=actor)
             change.add_version(version)
+            for record in attached:
+                change.attach(record)
             change.append(
                 Event(kind="register", model=model, version=number, at=at, actor=actor, reason=reason)
             )
@@ -117,8 +123,38 @@ class Registry:
                 raise alias_not_found(wanted.model, wanted.alias, targets)
             return find_version(view, wanted.model, targets[wanted.alias])
 
-    def open(self, version: Version) -> Bundle:
-        """Return the bundle of a version, every file compared with its hash.
+    def attach(self, attachment: Attachment, *, actor: str) -> AttachmentRecord:
+        """Store an attachment, which takes the place of the one of the same name; durable when this returns.
+
+        Args:
+            attachment: What to store. It belongs to every version with the content that it names.
+            actor: Who attaches it.
+
+        Raises:
+            StorageFull: There is no space left; what was attached before still counts.
+        """
+        _check_texts(actor, "")
+        record = self._store_attachment(attachment, self._timestamp(), actor)
+        with self.metadata.write() as change:
+            change.attach(record)
+        return record
+
+    def attachment(self, digest: str, name: str) -> Attachment | None:
+        """Return what was attached last under a name to the bundle of a digest, or None.
+
+        Raises:
+            ArtifactDigest: A file is missing or is not the one that was attached.
+        """
+        with self.metadata.read() as view:
+            record = view.attachments(digest).get(name)
+        return None if record is None else self._open_attachment(record)
+
+    def open(self, version: Version, *, attachments: bool = True) -> Bundle:
+        """Return the bundle of a version with what is attached to it, every file compared with its hash.
+
+        Args:
+            version: The version.
+            attachments: Whether to open the attachments, too. Whoever makes them anew does without.
 
         Raises:
             ArtifactDigest: A file is missing or is not the one that was registered.
@@ -130,7 +166,12 @@ class Registry:
                 hint="put the file back from a backup, or push the same model file again",
             )
         manifest = Manifest.from_bytes(data)
-        return Bundle.from_files(manifest, lambda path: self.artifacts.read(manifest.files[path].sha256))
+        bundle = Bundle.from_files(manifest, lambda path: self.artifacts.read(manifest.files[path].sha256))
+        if not attachments:
+            return bundle
+        with self.metadata.read() as view:
+            records = view.attachments(version.digest)
+        return bundle.with_attachments(map(self._open_attachment, records.values()))
 
     def models(self) -> list[ModelSummary]:
         """Return every model, sorted by name."""
@@ -279,6 +320,23 @@ class Registry:
             if self.artifacts.put(bundle.read(path)) != entry.sha256:
                 raise ArtifactDigest(f"{path} is not the file that the manifest names", hint="pack it again")
         return self.artifacts.put(bundle.manifest.to_bytes())
+
+    def _store_attachment(self, attachment: Attachment, at: str, actor: str) -> AttachmentRecord:
+        """Store every file of an attachment, its manifest last, and return the row that makes it known."""
+        for path in attachment.manifest.files:
+            self.artifacts.put(attachment.read(path))
+        digest = self.artifacts.put(attachment.manifest.to_bytes())
+        return AttachmentRecord(attachment.subject, attachment.name, digest=digest, at=at, actor=actor)
+
+    def _open_attachment(self, record: AttachmentRecord) -> Attachment:
+        data = self.artifacts.read(record.digest)
+        if hashlib.sha256(data).hexdigest() != record.digest:
+            raise ArtifactDigest(
+                f"the manifest of the attachment {record.name!r} is not the one that was attached",
+                hint="make the attachment again with fairway compile",
+            )
+        manifest = AttachmentManifest.from_bytes(data)
+        return Attachment.from_files(manifest, lambda path: self.artifacts.read(manifest.files[path].sha256))
 
     def _timestamp(self) -> str:
         return self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairway.compilers.compilation import Subject, compile_model, load_predictor, read_report
+from fairway.compilers.compilation import Subject, compile_model
 from fairway.compilers.numpy import COMPILER, read_program
 from fairway.compilers.program import PROGRAM, load_program
-from fairway.errors import ArtifactCorrupt
+from fairway.compilers.report import load_predictor, read_report
+from fairway.errors import ArtifactCorrupt, PredictorNotProven
 from fairway.messages import Columns
 
 pytest.importorskip("sklearn")
@@ -34,7 +35,7 @@ import json, sys
 for name in ("sklearn", "scipy", "pandas", "joblib", "onnx", "sqlalchemy"):
     sys.modules[name] = None  # any import of it fails
 from fairway.bundle.signature import Signature
-from fairway.compilers.compilation import load_predictor
+from fairway.compilers.report import load_predictor
 from fairway.messages import Columns
 from pathlib import Path
 folder = Path(sys.argv[1])
@@ -145,7 +146,7 @@ def test_a_predictor_that_was_not_proven_cannot_be_forced(iris: Subject) -> None
     """Asking for a compiler by name does not go around the proof."""
     result = compile_model(iris)
 
-    with pytest.raises(ArtifactCorrupt, match="'onnx' must not serve this model: the model has no trees"):
+    with pytest.raises(PredictorNotProven, match="'onnx' must not serve this model: the model has no trees"):
         load_predictor(result.files.__getitem__, iris.signature, name="onnx")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from fairway.compilers.compilation import compile_model, load_predictor
+from fairway.compilers.compilation import compile_model
+from fairway.compilers.report import load_predictor
 from fairway.messages import Columns
 
 pytest.importorskip("sklearn")

@@ -1,4 +1,4 @@
-"""The interface of a metadata store: rows of models, versions and events, read and written in transactions.
+"""The interface of a metadata store: rows of models, versions, attachments and events, in transactions.
 
 A store decides nothing. Which version a rollback leads to, what is refused and what is recorded is the
 registry's business; a store keeps its promises about order, atomicity and durability.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 from contextlib import AbstractContextManager
 
-from fairway.registry.records import Event, ModelSummary, Version
+from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
 
 
 class View(abc.ABC):
@@ -42,6 +42,10 @@ class View(abc.ABC):
     def events(self, model: str, *, alias: str | None = None) -> list[Event]:
         """Return the events of a model, or of one of its aliases, by rising `seq`."""
 
+    @abc.abstractmethod
+    def attachments(self, subject: str) -> dict[str, AttachmentRecord]:
+        """Return what was attached last under each name to the bundle of this digest, sorted by name."""
+
 
 class Change(View):
     """One transaction that writes. No other writer is at work meanwhile, so what it read stays true."""
@@ -66,9 +70,13 @@ class Change(View):
     def append(self, event: Event) -> int:
         """Append an event and return its `seq`, which is higher than that of every event before."""
 
+    @abc.abstractmethod
+    def attach(self, record: AttachmentRecord) -> None:
+        """Add an attachment, which counts from now on; those before it stay on record."""
+
 
 class Metadata(abc.ABC):
-    """A store of models, versions and events."""
+    """A store of models, versions, attachments and events."""
 
     @abc.abstractmethod
     def read(self) -> AbstractContextManager[View]:

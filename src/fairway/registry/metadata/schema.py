@@ -20,8 +20,11 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every migration, oldest first. Kept here so that opening a current registry does not import Alembic."""
+
+FIRST_TABLES = frozenset(("models", "versions", "events"))
+"""What every registry has had since the first migration; a database without them is something else."""
 
 tables = MetaData()
 
@@ -65,5 +68,19 @@ events = Table(
     ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.version"]),
     ForeignKeyConstraint(["model", "to_version"], ["versions.model", "versions.version"]),
     Index("events_by_alias", "model", "alias", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# No foreign key: versions of several models may have one content, and the digest is not their key.
+attachments = Table(
+    "attachments",
+    tables,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("subject", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Index("attachments_by_subject", "subject", "name", "seq"),
     sqlite_autoincrement=True,
 )

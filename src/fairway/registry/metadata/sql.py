@@ -1,8 +1,9 @@
-"""Models, versions and events in a relational database, as plain statements of SQLAlchemy Core."""
+"""Models, versions, attachments and events in a relational database, in plain statements of SQLAlchemy."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from sqlalchemy import Connection, Select, func, insert, select, update
 
 from fairway.errors import SchemaNewer
 from fairway.registry.metadata.base import Change, Metadata, View
-from fairway.registry.metadata.schema import REVISIONS, events, models, versions
+from fairway.registry.metadata.schema import REVISIONS, attachments, events, models, versions
 from fairway.registry.metadata.sqlite import SqliteDatabase
-from fairway.registry.records import Event, ModelSummary, Version
+from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -65,6 +66,18 @@ class SqlView(View):
             query = query.where(events.c.alias == alias)
         return [Event(**row) for row in self._connection.execute(query).mappings()]
 
+    def attachments(self, subject: str) -> dict[str, AttachmentRecord]:
+        """Return what was attached last under each name; see `View.attachments`."""
+        newest = (
+            select(func.max(attachments.c.seq))
+            .where(attachments.c.subject == subject)
+            .group_by(attachments.c.name)
+        )
+        columns = [column for column in attachments.columns if column.name != "seq"]
+        query = select(*columns).where(attachments.c.seq.in_(newest)).order_by(attachments.c.name)
+        rows = self._connection.execute(query).mappings()
+        return {row["name"]: AttachmentRecord(**row) for row in rows}
+
     def _versions(self, model: str, query: Select[*tuple[Any, ...]]) -> list[Version]:
         """Return the versions of *model* that *query* selects, each with the aliases that point to it."""
         rows = self._connection.execute(query.where(versions.c.model == model)).mappings().all()
@@ -101,9 +114,13 @@ class SqlChange(SqlView, Change):
         row = {column.name: getattr(event, column.name) for column in events.columns if column.name != "seq"}
         return int(self._connection.execute(insert(events).values(row).returning(events.c.seq)).scalar_one())
 
+    def attach(self, record: AttachmentRecord) -> None:
+        """Add an attachment; see `Change.attach`."""
+        self._connection.execute(insert(attachments).values(dataclasses.asdict(record)))
+
 
 class SqlMetadata(Metadata):
-    """A store of models, versions and events in a relational database.
+    """A store of models, versions, attachments and events in a relational database.
 
     Args:
         database: The database, migrated to today's tables; `open_sqlite` gives one.

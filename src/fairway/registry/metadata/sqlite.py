@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairway.errors import FairwayError, RegistryBusy, RegistryInvalid, StorageFull, StoreUnavailable
-from fairway.registry.metadata.schema import tables
+from fairway.registry.metadata.schema import FIRST_TABLES
 
 _MAGIC = b"SQLite format 3\0"
 _PRAGMAS = (
@@ -117,7 +117,7 @@ class SqliteDatabase:
             found = {name for (name,) in rows}
             if not found:
                 return None
-            if not {"alembic_version", *tables.tables} <= found:
+            if not {"alembic_version", *FIRST_TABLES} <= found:
                 raise self._invalid("is an SQLite database, but not a registry")
             (number,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
         return str(number)
