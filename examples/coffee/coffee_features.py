@@ -1,15 +1,17 @@
 """How a coffee record becomes features, and how a rating becomes a percentile.
 
 This file travels inside the bundle (`fairway push --code coffee_features.py`), because the trained pipeline
-is made of its classes. It knows scikit-learn and nothing of fairway.
+is made of its classes. It knows scikit-learn and nothing of fairway. What the classes compute stands in
+`coffee_plain.py`, so that it can serve without them.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
+import coffee_plain
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
@@ -39,17 +41,11 @@ class CoffeeFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def transform(self, X: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803
         """Return one dict of features per record."""
-        return [
-            {
-                "roaster": record["roaster"],
-                "roast": record["roast"],
-                "roaster_country": record["roaster_country"],
-                "country_of_origin": record["country_of_origin"],
-                "price_per_100g": math.log1p(max(record["price_per_100g"], 0)),
-                "flavours": [flavour for flavour in record["flavours"] if flavour in self.flavours],
-            }
-            for record in X
-        ]
+        return coffee_plain.features(X, flavours=self.flavours)
+
+    def as_steps(self) -> list[Any]:
+        """Return what this class is made of, for the compiler."""
+        return [functools.partial(coffee_plain.features, flavours=self.flavours)]
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say yes: there is nothing to fit."""
@@ -79,14 +75,15 @@ class RatingWithPercentile(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: N803
         """Return two columns, rating and percentile, with one row per row of *X*."""
-        rating = self.regressor_.predict(X)
-        return np.column_stack([rating, [100 * normal_cdf((r - self.mean) / self.std) for r in rating]])
+        return coffee_plain.with_percentile(self.regressor_.predict(X), mean=self.mean, std=self.std)
+
+    def as_steps(self) -> list[Any]:
+        """Return what this class is made of, for the compiler."""
+        return [
+            self.regressor_,
+            functools.partial(coffee_plain.with_percentile, mean=self.mean, std=self.std),
+        ]
 
     def score(self, X: NDArray[np.float64], y: ArrayLike) -> float:  # noqa: N803
         """Return the coefficient of determination of the rating."""
         return float(r2_score(y, self.predict(X)[:, 0]))
-
-
-def normal_cdf(z: float) -> float:
-    """Return the share of a standard normal distribution that lies below *z*."""
-    return 0.5 * (1 + math.erf(z / math.sqrt(2)))

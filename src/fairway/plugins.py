@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import pkgutil
 from typing import Any
 
@@ -26,3 +27,19 @@ def find_implementations(package: str, attribute: str) -> dict[str, Any]:
     for entry_point in importlib.metadata.entry_points(group=package):
         found.setdefault(entry_point.name, entry_point.load())
     return found
+
+
+@functools.cache
+def find_implementation(package: str, attribute: str, name: str) -> Any:
+    """Return one implementation by its name, or None; the other files of the folder are not imported.
+
+    Args:
+        package: See `find_implementations`.
+        attribute: The same.
+        name: Name of the implementation.
+    """
+    if name.isidentifier() and importlib.util.find_spec(f"{package}.{name}") is not None:
+        found = getattr(importlib.import_module(f"{package}.{name}"), attribute, None)
+        if found is not None:
+            return found
+    return find_implementations(package, attribute).get(name)

@@ -46,7 +46,7 @@ def coffee_server(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -
         example=folder / "coffee_train.ndjson",
         target="rating",
         outputs=["rating", "percentile"],
-        code=[EXAMPLE / "coffee_features.py"],
+        code=[EXAMPLE / "coffee_features.py", EXAMPLE / "coffee_plain.py"],
         home=folder / "home",
     )
     with running_server("coffee", home=folder / "home", folder=folder) as started:

@@ -70,7 +70,7 @@ def test_coffee_works_on_its_generated_sample(reader: Any) -> None:
     printed = reader.run(f"{sys.executable} train.py --sample")
     reader.run(
         "fairway push build/coffee.joblib --name coffee --example build/coffee_train.ndjson "
-        "--target rating --output rating,percentile --code coffee_features.py"
+        "--target rating --output rating,percentile --code coffee_features.py --code coffee_plain.py"
     )
     reader.run("fairway serve coffee")
     reply = post(f"{reader.url}/predict", json.dumps(GOLDEN_RECORD))

@@ -14,6 +14,7 @@ EXPECTED = [
     "Registry",
     "Signature",
     "alias",
+    "compile",
     "doctor",
     "errors",
     "list_models",

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fairway.bundle.signature import Signature
 from fairway.errors import ArtifactCorrupt
 from fairway.flavors.base import Predictor
-from fairway.plugins import find_implementations
+from fairway.plugins import find_implementation, find_implementations
 
 Read = Callable[[str], bytes]
 """Gives the verified bytes of one file of a compiled model, by its path."""
@@ -84,10 +84,10 @@ def load_compiled(name: str, read: Read, signature: Signature) -> Predictor:
         ArtifactCorrupt: There is no such compiler, or the files are not what it writes.
         MissingExtra: The run-time library is not installed.
     """
-    compilers = find_compilers()
-    if name not in compilers:
+    compiler: Compiler | None = find_implementation("fairway.compilers", "COMPILER", name)
+    if compiler is None:
         raise ArtifactCorrupt(
             f"the predictor was written by the unknown compiler {name!r}",
-            hint=f"compilers: {', '.join(sorted(compilers))}",
+            hint=f"compilers: {', '.join(sorted(find_compilers()))}",
         )
-    return compilers[name].load(read, signature)
+    return compiler.load(read, signature)
