@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway 
     from fairway.tuning.trials import Tuning
 
 PRODUCTION = "production"
-NATIVE = "native"
 _POLICY_OPTIONS = frozenset({"unseen_category", "out_of_range"})
 
 
@@ -320,21 +319,22 @@ def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
 
 def show(reference: str, *, home: str | Path | None = None) -> ModelView:
     """Return everything about the version that a reference stands for, and about its model."""
+    from fairway.inference.predictors import choices_of
     from fairway.lifecycle.compiling import report_of
 
     with _registry(_settings(home).home) as registry:
         version = registry.resolve(reference)
         bundle = registry.open(version)
-        report = report_of(bundle)
+        choice = choices_of(bundle)[0]
         summaries = {summary.name: summary for summary in registry.models()}
         return ModelView(
             version=version,
             manifest=bundle.manifest,
             signature=bundle.signature,
             card=bundle.card,
-            predictor=report["predictor"] if report else NATIVE,
-            reason=report["reason"] if report else "the model serves as it is, because it was not compiled",
-            compilation=report,
+            predictor=choice.name,
+            reason=choice.reason,
+            compilation=report_of(bundle),
             versions=registry.versions(version.model),
             aliases=summaries[version.model].aliases,
             history=registry.history(version.model),

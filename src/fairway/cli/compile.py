@@ -34,12 +34,10 @@ def command(face: Face, /, *, reference: str) -> int:
     return 0 if _proven(report) else EXIT_REFUSED
 
 
-def serving(report: dict[str, Any] | None) -> list[tuple[str, str]]:
+def serving(reason: str, report: dict[str, Any] | None) -> list[tuple[str, str]]:
     """Return as facts which predictor serves and why, and what was compared."""
-    if report is None:
-        return []
-    facts = [("Predictor", report["reason"])]
-    entry = report["compilers"].get(report["predictor"])
+    facts = [("Predictor", reason)]
+    entry = report["compilers"].get(report["predictor"]) if report else None
     if entry is not None:
         facts.append(("Compared", f"{entry['rows_total']:,} rows, {_difference(entry)}"))
     return facts
@@ -47,7 +45,7 @@ def serving(report: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 def _print_report(reference: str, report: dict[str, Any]) -> None:
     say(f"Compiled {reference}" if _proven(report) else f"{reference} stays as it is")
-    print_facts(serving(report))
+    print_facts(serving(report["reason"], report))
     say("")
     columns = [
         "PREDICTOR",

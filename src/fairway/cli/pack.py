@@ -25,6 +25,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     """
     facts = model_facts(options)
     from fairway import api
+    from fairway.inference.predictors import choices_of
     from fairway.lifecycle.compiling import report_of
 
     with progress(f"Packing {model}, proving and compiling the copy"):
@@ -39,7 +40,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
             ("Size", size(bundle.manifest.size)),
             ("Learnt", learnt(bundle.signature)),
             ("Proof", PROOF),
-            *serving(report_of(bundle)),
+            *serving(choices_of(bundle)[0].reason, report_of(bundle)),
             ("Next", f"fairway push {path}"),
         ]
     )

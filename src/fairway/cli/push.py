@@ -50,7 +50,7 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
             ("Model", f"{version.model_type} ({version.flavor}, {size(version.size)})"),
             ("Learnt", learnt(view.signature)),
             ("Proof", PROOF),
-            *serving(view.compilation),
+            *serving(view.reason, view.compilation),
             ("Next", next_step(version.model, version.version, production=_production(view.aliases))),
         ]
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairway.bundle.card import describe_seen
+from fairway.cli.compile import serving
 from fairway.cli.options import Face, verb
 from fairway.cli.output import clean, moment, print_facts, print_json, print_table, say, say_text, size
 from fairway.errors import UsageError
@@ -62,12 +63,8 @@ def _print_version(view: ModelView) -> None:
             ("Registered", f"{moment(version.created_at)} by {version.actor}"),
             ("Author", manifest.author),
             ("Digest", version.digest),
-            ("Predictor", view.predictor),
-            ("Reason", view.reason),
-            (
-                "Aliases",
-                ", ".join(f"{alias} = {target}" for alias, target in sorted(view.aliases.items())) or "none",
-            ),
+            *serving(view.reason, view.compilation),
+            ("Aliases", ", ".join(f"{alias} = {n}" for alias, n in sorted(view.aliases.items())) or "none"),
             ("Versions", ", ".join(str(other.version) for other in view.versions)),
             ("Metrics", ", ".join(f"{name} {value:g}" for name, value in version.metrics.items())),
             ("Tags", ", ".join(f"{key}={value}" for key, value in version.tags.items())),

@@ -17,7 +17,7 @@ from fairway.bundle.attachment import Attachment, build_attachment
 from fairway.bundle.bundle import Bundle, open_bundle
 from fairway.bundle.validation import Validator
 from fairway.compilers.report import ATTACHMENT, REPORT, failure_report, proven, read_report, write_report
-from fairway.errors import FairwayError, PredictorNotProven, UsageError
+from fairway.errors import ArtifactCorrupt, FairwayError, PredictorNotProven, UsageError
 from fairway.inference import proof
 from fairway.inference.predictors import load_native
 from fairway.messages import Columns
@@ -100,13 +100,14 @@ def compile_packed(bundle: Bundle, *, mode: Mode = "auto") -> Bundle:
 
 
 def report_of(bundle: Bundle) -> dict[str, Any] | None:
-    """Return the report of a bundle's compilation, or None if it was not compiled.
-
-    Raises:
-        ArtifactCorrupt: The report cannot be read.
-    """
+    """Return the report of a bundle's compilation, or None if there is none that this release reads."""
     attachment = bundle.attachments.get(ATTACHMENT)
-    return None if attachment is None else read_report(attachment.read)
+    if attachment is None:
+        return None
+    try:
+        return read_report(attachment.read)
+    except ArtifactCorrupt:
+        return None
 
 
 def require_compiled(bundle: Bundle) -> None:

@@ -212,6 +212,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "A valid request could not be answered.",
         "Try again; the log of the server holds the cause under the request id.",
     ),
+    "predictor_not_proven": (
+        "A compiled predictor was asked for, and no proof says that it answers as the original model does.",
+        "See why with `fairway compile MODEL`, or let the original answer: `--predictor auto`, `--compile auto`.",
+    ),
     "query_invalid": (
         "A query parameter is unknown or has a value that it cannot have.",
         "`include` takes `probabilities` and `flags`, separated by a comma.",
