@@ -22,7 +22,7 @@ EVENTS: dict[str, str] = {
     "access": "A call was answered; the only event that is buffered.",
     "connection.failed": "Something went wrong below HTTP; `detail` holds the words of the library.",
     "model.failed": "A model could not be loaded or proven; the version before it goes on serving.",
-    "model.loaded": "A model was loaded and answered its golden examples; `reason` says why this `predictor`.",
+    "model.loaded": "A model was loaded and answered its golden examples; `predictor` says what answers.",
     "model.swapped": "Another version of a model serves now.",
     "prediction.failed": "The model raised, timed out or broke its contract on valid input.",
     "registry.failed": "The registry cannot be read; the loaded models go on serving.",

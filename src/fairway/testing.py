@@ -102,7 +102,11 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running_server(
-    *references: str | Path, home: Path, environ: Mapping[str, str] | None = None, folder: Path | None = None
+    *references: str | Path,
+    home: Path,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    python: str | Path = sys.executable,
 ) -> Iterator[RunningServer]:
     """Run `fairway serve` on a free port of 127.0.0.1 until the block ends.
 
@@ -111,6 +115,7 @@ def running_server(
         home: Folder of the registry.
         environ: Variables beside those of this process, such as `{"FAIRWAY_LIMITS_MAX_ROWS": "10"}`.
         folder: Working directory, which gets the log. Default: a new one that goes away afterwards.
+        python: Interpreter of another environment that has fairway.
 
     Raises:
         TimeoutError: The server does not answer in time, or has ended; the message holds its last lines.
@@ -125,7 +130,7 @@ def running_server(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairway-server-")))
         # A file, not a pipe: a pipe that nobody reads would fill up and hold the server.
         log = folder / "server.log"
-        command = [sys.executable, "-m", "fairway", "serve", *map(str, references), "--port", "0"]
+        command = [str(python), "-m", "fairway", "serve", *map(str, references), "--port", "0"]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
                 [*command, "--home", str(home)],

@@ -214,7 +214,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "predictor_not_proven": (
         "A compiled predictor was asked for, and no proof says that it answers as the original model does.",
-        "See why with `fairway compile MODEL`, or let the original answer: `--predictor auto`, `--compile auto`.",
+        "See why with `fairway compile MODEL`. With `--predictor auto` the original answers instead.",
     ),
     "query_invalid": (
         "A query parameter is unknown or has a value that it cannot have.",
