@@ -11,7 +11,7 @@ import pytest
 from fairway.errors import RegistryBusy, StoreUnavailable
 from fairway.registry.metadata.base import Metadata
 from fairway.registry.metadata.sql import open_sqlite
-from fairway.registry.records import Event, ModelSummary, Version
+from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
 
 Open = Callable[..., Metadata]
 
@@ -76,6 +76,7 @@ def test_an_empty_store_knows_nothing(store: Metadata) -> None:
         assert view.versions("coffee") == []
         assert view.targets("coffee") == {}
         assert view.events("coffee") == []
+        assert view.attachments("0" * 64) == {}
     assert store.check() == []
 
 
@@ -283,3 +284,42 @@ def test_what_was_written_is_there_after_closing(store: Metadata, reopen: Open) 
         assert view.versions("coffee") == [version("coffee", 1)]
     assert again.check() == []
     again.close()
+
+
+def attachment(digest: str, *, subject: str = "a" * 64, name: str = "compiled") -> AttachmentRecord:
+    """Return a row that attaches something."""
+    return AttachmentRecord(subject, name, digest=digest * 64, at=AT, actor="ada")
+
+
+def test_the_newest_attachment_of_a_name_counts(store: Metadata, reopen: Open) -> None:
+    """Each subject and name has its own; what was attached before is not told any more."""
+    for record in (
+        attachment("1"),
+        attachment("2", name="explained"),
+        attachment("3"),
+        attachment("4", subject="b" * 64),
+    ):
+        with store.write() as change:
+            change.attach(record)
+    with reopen().read() as view:
+        assert view.attachments("a" * 64) == {
+            "compiled": attachment("3"),
+            "explained": attachment("2", name="explained"),
+        }
+        assert view.attachments("b" * 64) == {"compiled": attachment("4", subject="b" * 64)}
+
+
+def test_an_attachment_comes_with_its_version_or_not_at_all(store: Metadata) -> None:
+    """A transaction that fails leaves neither."""
+
+    def both() -> None:
+        with store.write() as change:
+            change.add_version(version("coffee", change.claim_number("coffee", at=AT)))
+            change.attach(attachment("1"))
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        both()
+    with store.read() as view:
+        assert view.models() == []
+        assert view.attachments("a" * 64) == {}

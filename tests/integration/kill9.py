@@ -7,7 +7,7 @@ up to 50 ms after its start or after its first acknowledgement, opens the regist
 
 * every acknowledged change is there, and at most one more (the one that was under way);
 * what was there before is unchanged, and version numbers only grew;
-* every version is complete: all files are there and have the right hash;
+* every version is complete: all files are there and have the right hash, those of its attachment, too;
 * every alias points where the events say;
 * no temporary file is left after a sweep, and the database passes its own check.
 
@@ -38,6 +38,7 @@ import fairway.assemble
 import fairway.registry.metadata.sql  # noqa: F401
 from fairway import api
 from fairway.bundle import trust
+from fairway.bundle.attachment import build_attachment
 from fairway.bundle.bundle import Bundle, build_bundle
 from fairway.errors import AliasNotFound, FairwayError, NothingToRollBack
 from fairway.registry.history import replay
@@ -78,16 +79,19 @@ def require(holds: bool, promise: str, *facts: object) -> None:
 
 
 def tiny_bundle(content: int, model: str) -> Bundle:
-    """Return a bundle of three files, told from others by *content*."""
+    """Return a bundle of three files with an attachment of two, told from others by *content*."""
     rng = random.Random(content)
     files = {
         "model/model.bin": rng.randbytes(rng.choice((10, 1_000, 200_000, 1_000_000))),
         "signature.json": b'{"inputs": %d}' % rng.randrange(3),
         "golden.json": b"{}",
     }
-    return build_bundle(
+    bundle = build_bundle(
         files, name=model, flavor="sklearn", created="", model_type="Ridge", python="", fairway=""
     )
+    report = b'{"format":1,"predictor":"native","reason":"%d","compilers":{}}' % content
+    attached = {"report.json": report, "numpy/program.json": rng.randbytes(rng.choice((10, 100_000)))}
+    return bundle.with_attachments([build_attachment(bundle.digest, "compiled", attached)])
 
 
 class Verbs(Protocol):
@@ -316,10 +320,11 @@ def check_versions(
         expected = digests.get((version.model, version.version), version.digest)
         require(version.digest == expected, "the version is what was acknowledged:", version)
         try:
-            registry.open(version)
+            opened = registry.open(version)
         except Exception as error:
             figures.half_versions += 1
             raise BrokenPromiseError(f"{version.reference} is complete") from error
+        require("compiled" in opened.attachments, "each version has its attachment:", version.reference)
 
 
 def check_temporary_files(registry: Registry, home: Path, figures: Figures) -> None:

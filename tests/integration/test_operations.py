@@ -37,7 +37,7 @@ def roastery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = iris_table()
     for answer in (1.0, 2.0):
         model = dummy.DummyRegressor(strategy="constant", constant=answer).fit([[0.0] * 4], [answer])
-        fw.push(model, name="coffee", example=rows, reason=f"answers {answer:g}", home=home)
+        fw.push(model, name="coffee", example=rows, reason=f"answers {answer:g}", compile="off", home=home)
     fw.pull("coffee:2", home.parent / "coffee.fairway", home=home)
     return home
 

@@ -13,7 +13,7 @@ import pytest
 
 from fairway.bundle.bundle import Bundle
 from fairway.errors import ArtifactImport, BundleError, PackedModelDiffers, UntrustedBundle
-from fairway.inference.proof import _error_class, _judge, main, prove
+from fairway.inference.proof import Ended, _error_class, _judge, judge, main, prove
 from fairway.lifecycle.pack import Facts, Wishes, make_bundle
 
 Make = Callable[..., Any]
@@ -118,3 +118,14 @@ def test_a_verdict_becomes_its_error() -> None:
     assert caught.value.hint == "h"
     assert _error_class("model_contract") is PackedModelDiffers
     _judge(0, b'fairway-verdict {"code":"","detail":"","hint":""}', b"warnings")
+
+
+def test_a_verdict_counts_although_the_process_hung_later() -> None:
+    """The packed copy has passed; what the process was to do after that is told by its last words."""
+    ended = Ended(None, b'fairway-verdict {"code":"","detail":"","hint":""}', b"", timeout_s=7)
+    judge(ended)
+    assert ended.last_words == "it took longer than 7 s"
+    with pytest.raises(PackedModelDiffers, match="did not answer within 7 s"):
+        judge(Ended(None, b"", b"", timeout_s=7))
+    assert Ended(1, b"", b"Traceback\nMemoryError\n", timeout_s=7).last_words == "MemoryError"
+    assert Ended(-9, b"", b"", timeout_s=7).last_words == "exit status -9"
