@@ -238,9 +238,11 @@ def test_the_same_bundle_pushed_twice_at_once_is_two_rows_and_one_set_of_files(
         assert [version.version for version in versions] == [1, 2]
         assert len({version.digest for version in versions}) == 1
         assert registry.check() == []
+        attached = registry.open(versions[0]).attachments["compiled"]
     blobs = [path.name for path in (home / "artifacts").rglob("*") if path.is_file()]
-    files = {entry.sha256 for entry in fw.show("iris", home=home).manifest.files.values()}
-    assert sorted(blobs) == sorted(files | {versions[0].digest})
+    manifests = (fw.show("iris", home=home).manifest, attached.manifest)
+    files = {entry.sha256 for manifest in manifests for entry in manifest.files.values()}
+    assert sorted(blobs) == sorted(files | {versions[0].digest, attached.digest})
 
 
 def test_an_alias_of_a_missing_version_is_refused(shelf: Path, shell: Shell) -> None:

@@ -236,8 +236,7 @@ def _choose(entries: Mapping[str, dict[str, Any]], native: Mapping[str, float]) 
     """Return the name of the fastest predictor for one row among those proven, and why."""
     found = proven({"compilers": entries})
     if not found:
-        reasons = sorted({f"{name}: {entry['reason']}" for name, entry in entries.items()})
-        return NATIVE, f"the model serves as it is, because it was not compiled ({'; '.join(reasons)})"
+        return NATIVE, f"the model serves as it is, because it was not compiled ({_reasons(entries)})"
     missing = [f"; {name}: {e['reason']}" for name, e in entries.items() if e["verdict"] == "not available"]
     best, also = found[0], "".join(missing)
     took, before = entries[best]["seconds_one_row"] * 1e6, native["seconds_one_row"] * 1e6
@@ -247,4 +246,12 @@ def _choose(entries: Mapping[str, dict[str, Any]], native: Mapping[str, float]) 
         )
     return best, (
         f"{best} was proven equal and takes {took:.1f} microseconds a row, the original {before:.0f}{also}"
+    )
+
+
+def _reasons(entries: Mapping[str, dict[str, Any]]) -> str:
+    """Return what every compiler said; once if they say the same."""
+    said = {entry["reason"] for entry in entries.values()}
+    return (
+        said.pop() if len(said) == 1 else "; ".join(f"{name}: {e['reason']}" for name, e in entries.items())
     )

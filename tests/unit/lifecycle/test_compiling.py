@@ -67,7 +67,7 @@ def test_a_compiler_that_raises_is_told_in_the_report(odd: Callable[[str], tuple
     assert report is not None
     assert report["predictor"] == "native"
     assert report["compilers"]["numpy"]["verdict"] == "failed"
-    assert "numpy: the compiler raised KeyError: 'lost'" in report["reason"]
+    assert "because it was not compiled (the compiler raised KeyError: 'lost')" in report["reason"]
 
 
 def test_a_compiler_that_takes_its_process_down_is_told_in_the_report(
