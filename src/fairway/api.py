@@ -455,7 +455,7 @@ def tune(
     *,
     seconds: float = 20.0,
     write: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] | None = None,
     home: str | Path | None = None,
 ) -> Tuning:
     """Find out by measuring which settings serve a model best on this machine.
@@ -477,7 +477,7 @@ def tune(
     from fairway.tuning.file import set_in_file
     from fairway.tuning.trials import Tuner
 
-    tuning = Tuner(str(reference), home=_settings(home).home, seconds=seconds, tell=tell).run()
+    tuning = Tuner(str(reference), home=_settings(home).home, seconds=seconds, tell=tell or str).run()
     if not write:
         return tuning
     path = settings_file()

@@ -89,7 +89,7 @@ class Tuner:
         tell: Gets what is being tried.
     """
 
-    def __init__(self, reference: str, *, home: Path, seconds: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, reference: str, *, home: Path, seconds: float, tell: Callable[[str], object]) -> None:
         self._reference = reference
         self._home = home
         self._tell = tell
