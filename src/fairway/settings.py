@@ -216,6 +216,16 @@ def settings_file(cwd: Path | None = None) -> Path:
     return _upward(folder, FILE_NAME, Path.is_file) or folder / FILE_NAME
 
 
+def child_environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Return this process' environment for a child that runs with some settings changed.
+
+    Args:
+        values: Settings as text, by key such as `server.workers`.
+    """
+    variables = {entry.key: entry.variable for entry in describe_settings()}
+    return {**os.environ, **{variables[key]: value for key, value in values.items()}}
+
+
 def describe_settings(
     settings: Settings | None = None, origins: Origins | None = None
 ) -> list[SettingDescription]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fairway.errors import FairwayError
-from fairway.settings import describe_settings
+from fairway.settings import child_environment, describe_settings
 from fairway.tuning.load import Load, put_load
 
 CALLERS = (1, 8, 32)
@@ -193,13 +193,11 @@ def _get(port: int, path: str) -> Any:
 @contextlib.contextmanager
 def _server(reference: str, *, home: Path, settings: Mapping[str, str]) -> Iterator[int]:
     """Serve in a process of its own; yield the port."""
-    variables = {entry.key: entry.variable for entry in describe_settings()}
-    environ = {variables[key]: value for key, value in settings.items()}
-    environ |= {"FAIRWAY_LOG_ACCESS": "false", "FAIRWAY_SERVER_HOST": "127.0.0.1"}
+    quiet = {**settings, "log.access": "false", "server.host": "127.0.0.1"}
     with tempfile.TemporaryFile(prefix="fairway-tune-") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
             [sys.executable, "-m", "fairway", "--home", str(home), "serve", reference, "--port", "0"],
-            env={**os.environ, **environ},
+            env=child_environment(quiet),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
