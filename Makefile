@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV ?= .venv
-BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check install -qq
 COMPILE := -m uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
@@ -59,19 +58,20 @@ docs: install ## write the generated pages of docs/reference
 	@$(BIN)/python docs/generate.py
 
 .PHONY: bench
-bench: $(BENCH_VENV)/.installed ## measure fairway beside Flask and FastAPI (needs wrk); writes the table in the docs
-	@$(BENCH_VENV)/bin/python benchmarks/bench_serving.py $(ARGS)
+bench: install ## measure fairway beside its rivals, 35 minutes (needs wrk, nginx); writes the tables in the docs
+	@$(BIN)/python benchmarks/bench_serving.py $(ARGS)
 
 .PHONY: lock
 lock: install ## resolve the newest versions into requirements/*.lock
 	@$(BIN)/python $(PIP) 'uv>=0.9'
 	@$(BIN)/python $(COMPILE) --upgrade --all-extras --group dev --output-file requirements/dev.lock
-	@$(BIN)/python $(COMPILE) --upgrade --extra sklearn --group bench --group build \
-	  --constraint requirements/dev.lock --output-file requirements/bench.lock
+	@$(BIN)/python $(COMPILE) --upgrade --extra sklearn --extra pandas --extra compile --group build \
+	  --constraint requirements/dev.lock --output-file requirements/bench-fairway.lock
+	@$(BIN)/python benchmarks/environments.py --lock
 
 .PHONY: clean
 clean: ## remove the environments and everything that was built
-	rm -rf $(VENV) $(BENCH_VENV) .make build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .make build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(PYTHONPATHS) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -87,7 +87,4 @@ define make_environment
 endef
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
-	$(make_environment)
-
-$(BENCH_VENV)/.installed: requirements/bench.lock pyproject.toml
 	$(make_environment)

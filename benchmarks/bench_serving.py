@@ -1,176 +1,220 @@
-"""How fast is one prediction over HTTP, beside the same model in Flask and in FastAPI?
+"""How fast is a prediction over HTTP, beside the systems that people would otherwise use?
 
-Every system serves the same scikit-learn pipeline, is asked every row first, and has to answer as the
-pipeline itself does. Then wrk posts the rows over 1, 8 and 32 connections. The systems take turns, so that a
-change in the machine's mood meets all of them. `make bench` runs this in `.venv-bench` and writes the tables
-of docs/explanation/benchmarks.md.
+Every system serves the same model file from an environment of its own, is asked first and has to answer as
+the model itself does. Then wrk posts one row or a hundred per call over 1, 8 and 32 connections. The systems
+take turns, so that a change in the machine's mood meets all of them. Every round is kept in `build/bench`: a
+run that was broken off goes on where it stopped, and a run in pieces adds up to one table.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import contextlib
 import json
-import os
+import math
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import report
-from harness import ask, free_port, load, memory_mb, running
+from environments import ensure
+from harness import Load, Server, ask, busy_share, free_port, load, memory_mb, running
+from results import Round, Store
+from rivals.base import NAMES, Rival, Site, find
+from workloads import WORKLOADS, Workload, available, build
 
-HERE = Path(__file__).resolve().parent
-BIN = Path(sys.executable).parent
 CONNECTIONS = (1, 8, 32)
 WARM_UP_S = 1
+STARTS = 5
+TOLERANCE = 1e-9
+LIMITS_MODEL = "A"
+"""Those without a model are measured with one model's requests only."""
 
 
 @dataclass(frozen=True)
-class System:
-    """One way to serve the model; `{port}` in the command is filled in.
+class Turn:
+    """One system's turn in a round."""
 
-    Attributes:
-        name: As it stands in the table.
-        command: What to start, from the folder where the model lies.
-        environ: Additional variables.
-        predicts: Whether there is a model behind it; the bare echo has none.
-    """
+    rival: Rival
+    letter: str
+    number: int
 
-    name: str
-    command: Sequence[str]
-    environ: dict[str, str] = field(default_factory=dict)
-    predicts: bool = True
+    def __str__(self) -> str:
+        return f"{self.letter} round {self.number}: {self.rival.name}"
 
 
-SYSTEMS = (
-    System("fairway serve", ["fairway", "serve", "iris", "--port", "{port}"]),
-    System(
-        "fairway serve, access log off",
-        ["fairway", "serve", "iris", "--port", "{port}"],
-        {"FAIRWAY_LOG_ACCESS": "false"},
-    ),
-    System("fairway serve, bundle file", ["fairway", "serve", "iris.fairway", "--port", "{port}"]),
-    System(
-        "FastAPI + uvicorn, 2 workers",
-        ["uvicorn", "fastapi_app:app", "--port", "{port}", "--workers", "2", "--no-access-log"],
-    ),
-    System("Flask + gunicorn, 2 workers", ["gunicorn", "flask_app:app", "-b", "127.0.0.1:{port}", "-w", "2"]),
-    System(
-        "no model: bare asyncio, 1 process",
-        ["python", str(HERE / "rivals" / "echo.py"), "{port}"],
-        predicts=False,
-    ),
-)
-
-
-def main() -> None:
-    """Prepare, measure in turns, print the tables, and write them to the page if everything was measured."""
+def main() -> int:
+    """Measure what is missing, print the tables, and write them to the page after a full run."""
     options = arguments()
-    if shutil.which("wrk") is None:
-        raise SystemExit("the benchmark needs wrk to make the load; on Debian: apt-get install wrk")
-    systems = [system for system in SYSTEMS if options.only in system.name]
-    results: dict[str, list[report.Round]] = {system.name: [] for system in systems}
-    with tempfile.TemporaryDirectory(prefix="fairway-bench-") as name:
-        folder = Path(name)
-        expected = prepare(folder, fairway=any("fairway" in system.name for system in systems))
-        for number in range(options.rounds):
-            shift = number % len(systems)
-            for system in (*systems[shift:], *systems[:shift]):
-                print(f"round {number + 1}/{options.rounds}: {system.name}", file=sys.stderr, flush=True)
-                results[system.name].append(measure(system, folder, expected, seconds=options.seconds))
-    print(report.tables(results, seconds=options.seconds, command=options.command))
+    store = Store(options.seconds)
+    if options.fresh and store.folder.exists():
+        shutil.rmtree(store.folder)
+    if not options.report:
+        measure_missing(options, store)
+    rounds = list(store.rounds())
+    if not rounds:
+        raise SystemExit(f"there are no results in {store.folder}")
+    print(report.tables(rounds, seconds=options.seconds, commit=store.commit))
     if options.write:
-        report.write(results, seconds=options.seconds, command=options.command)
+        report.write(rounds, seconds=options.seconds, commit=store.commit)
+    return 0
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line; only a full run is written to the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each system is started and measured")
-    parser.add_argument("--seconds", type=int, default=4, help="length of each measurement")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only systems whose name contains this")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each system is started and measured")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each measurement")
+    parser.add_argument("--rivals", type=_names(NAMES), default=list(NAMES), help=f"of {','.join(NAMES)}")
+    letters = tuple(WORKLOADS)
+    parser.add_argument("--models", type=_names(letters), default=available(), help=f"of {','.join(letters)}")
     parser.add_argument("--quick", action="store_true", help="one round of one second: does it work at all")
+    parser.add_argument("--fresh", action="store_true", help="forget the rounds that were measured already")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing, make the tables of what is there"
+    )
+    parser.add_argument("--write", action="store_true", help="write the tables to the page even after a part")
     options = parser.parse_args()
     if options.quick:
-        options.rounds = options.seconds = 1
-    options.write = not (options.quick or options.only)
-    options.command = "make bench"
+        options.rounds, options.seconds = 1, 1
+    is_full = options.rivals == list(NAMES) and options.models == available()
+    options.write |= is_full and not (options.quick or options.report)
     return options
 
 
-def prepare(folder: Path, *, fairway: bool) -> list[tuple[bytes, bytes]]:
-    """Train the model, register it with fairway, and return every request with the answer it must get."""
-    import joblib
-    from sklearn.datasets import load_iris
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def read(text: str) -> list[str]:
+        given = text.split(",")
+        if unknown := [name for name in given if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return [name for name in known if name in given]
 
-    rows, labels = load_iris(return_X_y=True)
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, labels)
-    joblib.dump(model, folder / "iris.joblib")
-    with (folder / "iris.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["a", "b", "c", "d"], *rows.tolist()])
-    if fairway:
-        shared = ["iris.joblib", "--example", "iris.csv"]
-        run_fairway(folder, "push", *shared, "--name", "iris")
-        run_fairway(folder, "pack", *shared, "iris.fairway")
-    pairs = [
-        (json.dumps({"features": row}).encode(), json.dumps({"prediction": [int(label)]}).encode())
-        for row, label in zip(rows.tolist(), model.predict(rows), strict=True)
-    ]
-    (folder / "bodies").write_bytes(b"\n".join(body for body, _ in pairs) + b"\n")
-    return pairs
+    return read
 
 
-def run_fairway(folder: Path, *arguments: str) -> None:
-    """Run one verb in the folder's own home."""
-    command = [str(BIN / "fairway"), *arguments]
-    subprocess.run(
-        command, cwd=folder, env={**os.environ, **variables(folder)}, check=True, stdout=subprocess.DEVNULL
+def measure_missing(options: argparse.Namespace, store: Store) -> None:
+    """Take every turn that has not been taken; what fails once is not tried again in this run."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("the benchmark needs wrk to make the load; on Debian: apt-get install wrk")
+    turns = [t for t in plan(options) if store.find(t.rival.name, t.letter, t.number) is None]
+    for rival in {turn.rival.name: turn.rival for turn in turns}.values():
+        try:  # all of them before anything is measured
+            ensure(rival)
+        except RuntimeError as error:
+            print(f"{rival.name} cannot be installed: {error}", file=sys.stderr, flush=True)
+    workloads: dict[str, Workload] = {}
+    failed: set[tuple[str, str]] = set()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fairway-bench-") as name:
+        for place, turn in enumerate(turns):
+            if (turn.rival.name, turn.letter) in failed:
+                continue
+            tell(place, len(turns), began, str(turn))
+            workload = workloads.get(turn.letter) or build(turn.letter, Path(name))
+            workloads[turn.letter] = workload
+            found = take(turn, workload, Path(name), seconds=options.seconds)
+            store.keep(found)
+            if found.problem:
+                failed.add((turn.rival.name, turn.letter))
+                print(f"  failed: {found.problem}", file=sys.stderr, flush=True)
+
+
+def plan(options: argparse.Namespace) -> Iterator[Turn]:
+    """Yield all turns: model by model, in rounds in which each system has one, in another order each."""
+    for letter in options.models:
+        rivals = [find(name) for name in options.rivals]
+        rivals = [rival for rival in rivals if rival.predicts or letter == LIMITS_MODEL]
+        for number in range(1, options.rounds + 1):
+            shift = (number - 1) * len(rivals) // options.rounds
+            for rival in (*rivals[shift:], *rivals[:shift]):
+                yield Turn(rival, letter, number)
+
+
+def tell(place: int, total: int, began: float, text: str) -> None:
+    """Print where the run is and how long it will take."""
+    spent = time.monotonic() - began
+    left = f", about {spent / place * (total - place) / 60:.0f} min left" if place else ""
+    print(f"[{place + 1}/{total}{left}] {text}", file=sys.stderr, flush=True)
+
+
+def take(turn: Turn, workload: Workload, folder: Path, *, seconds: int) -> Round:
+    """Measure one system once; a failure is a result, too."""
+    rival = turn.rival
+    own = folder / f"{turn.letter}-{rival.name}"
+    own.mkdir(exist_ok=True)
+    try:
+        bin_folder = ensure(rival)
+        busy = busy_share()
+        starts: list[float] = []
+        for last in [False] * (STARTS - 1 if rival.starts_only else 0) + [True]:
+            site = Site(workload, own, free_port(), bin_folder)
+            rival.prepare(site)
+            with serving(rival, site) as server:
+                starts.append(server.first_answer_s)
+                if last:
+                    loads = [] if rival.starts_only else measure(rival, site, server, seconds=seconds)
+                    memory = memory_mb(server.pid)
+    except (RuntimeError, OSError, ValueError, LookupError, TypeError) as error:
+        return Round(rival.name, turn.letter, turn.number, problem=f"{type(error).__name__}: {error}")
+    return Round(rival.name, turn.letter, turn.number, starts, memory, loads, busy)
+
+
+def serving(rival: Rival, site: Site) -> contextlib.AbstractContextManager[Server]:
+    """Start a system at its place."""
+    program, *rest = rival.command(site)
+    return running(
+        [program if "/" in program else str(site.bin / program), *rest],
+        port=site.port,
+        path=rival.path,
+        first=rival.body(site.workload, site.workload.rows[:1]),
+        environ=rival.environ(site),
+        folder=site.folder,
     )
 
 
-def variables(folder: Path) -> dict[str, str]:
-    """Return what every system finds in its environment."""
-    return {
-        "BENCH_MODEL": str(folder / "iris.joblib"),
-        "FAIRWAY_HOME": str(folder / "home"),
-        "PYTHONPATH": str(HERE / "rivals"),
-    }
+def measure(rival: Rival, site: Site, server: Server, *, seconds: int) -> list[Load]:
+    """Check every answer, then load it with one row and with a hundred per call."""
+    loads: list[Load] = []
+    for rows, picks in ((1, site.workload.singles()), (100, site.workload.batches())):
+        if rival.predicts:
+            check(rival, site, picks)
+        bodies = site.folder / f"bodies-{rows}"
+        asked = [rival.body(site.workload, [site.workload.rows[n] for n in pick]) for pick in picks]
+        bodies.write_bytes(b"\n".join(asked) + b"\n")
+        load(server, rival.path, bodies, rows=rows, connections=8, seconds=WARM_UP_S)
+        loads += [
+            load(server, rival.path, bodies, rows=rows, connections=n, seconds=seconds) for n in CONNECTIONS
+        ]
+    return loads
 
 
-def measure(
-    system: System, folder: Path, expected: Sequence[tuple[bytes, bytes]], *, seconds: int
-) -> report.Round:
-    """Start one system, check every answer, load it, weigh it."""
-    port = free_port()
-    program, *rest = (word.format(port=port) for word in system.command)
-    with running(
-        [str(BIN / program), *rest],
-        port=port,
-        first=expected[0][0],
-        environ={**variables(folder), **system.environ},
-        folder=folder,
-    ) as server:
-        if system.predicts:
-            check(system, port, expected)
-        load(server, connections=8, seconds=WARM_UP_S, bodies=folder / "bodies")
-        loads = [load(server, connections=n, seconds=seconds, bodies=folder / "bodies") for n in CONNECTIONS]
-        return report.Round(server.first_answer_s, memory_mb(server.pid), loads)
+def check(rival: Rival, site: Site, picks: Sequence[Sequence[int]]) -> None:
+    """Send every request once; a system that answers otherwise than the model is not measured.
+
+    Raises:
+        RuntimeError: An answer is wrong.
+    """
+    workload = site.workload
+    for pick in picks:
+        body = rival.body(workload, [workload.rows[n] for n in pick])
+        status, reply = ask(site.port, rival.path, body)
+        if status != 200:
+            raise RuntimeError(f"status {status} to {body[:200]!r}: {reply[:500]!r}")
+        expected, answers = [workload.expected[n] for n in pick], rival.answers(reply)
+        if len(expected) != len(answers) or not all(map(is_same, expected, answers)):
+            raise RuntimeError(f"answers {json.dumps(answers)[:200]}, expected {json.dumps(expected)[:200]}")
 
 
-def check(system: System, port: int, expected: Sequence[tuple[bytes, bytes]]) -> None:
-    """Ask every row once; a system that answers otherwise than the pipeline is not measured."""
-    for body, answer in expected:
-        status, reply = ask(port, body)
-        if json.loads(reply) != json.loads(answer):
-            raise SystemExit(f"{system.name} answers {body!r} with {status} {reply!r}, not {answer!r}")
+def is_same(expected: float, answer: object) -> bool:
+    """Tell whether an answer is the model's: labels exactly, numbers within a rounding."""
+    if not isinstance(answer, int | float):
+        return False
+    return math.isclose(expected, answer, rel_tol=TOLERANCE)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

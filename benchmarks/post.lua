@@ -1,11 +1,11 @@
--- wrk: post every line of the file BENCH_BODIES in turn; at the end print one line of JSON with what was measured.
+-- wrk: post every line of the file BENCH_BODIES to BENCH_PATH in turn; at the end print what was measured as JSON.
 
 local requests, last = {}, 0
 
 function init()
   wrk.headers["content-type"] = "application/json"
   for body in io.lines(os.getenv("BENCH_BODIES")) do
-    requests[#requests + 1] = wrk.format("POST", "/predict", nil, body)
+    requests[#requests + 1] = wrk.format("POST", os.getenv("BENCH_PATH"), nil, body)
   end
 end
 

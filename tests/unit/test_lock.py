@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -64,11 +65,32 @@ def test_the_development_lock_covers_every_declared_package() -> None:
     assert declared <= pinned_in(ROOT / "requirements" / "dev.lock").keys()
 
 
-def test_the_bench_lock_covers_the_rivals() -> None:
-    """The systems that we are measured against are pinned as well."""
-    declared = names_in(PROJECT["project"]["dependencies"]) | names_in(PROJECT["dependency-groups"]["bench"])
+def test_the_benchmark_measures_what_the_project_declares() -> None:
+    """The environment that is measured holds the core and what compiles models."""
+    project = PROJECT["project"]
+    declared = names_in(project["dependencies"])
+    declared |= {
+        name
+        for extra in ("sklearn", "pandas", "onnx")
+        for name in names_in(project["optional-dependencies"][extra])
+    }
 
-    assert declared <= pinned_in(ROOT / "requirements" / "bench.lock").keys()
+    assert declared <= pinned_in(ROOT / "requirements" / "bench-fairway.lock").keys()
+
+
+def test_every_rival_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The systems that we are measured against are locked as well, all with one scikit-learn."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    base = importlib.import_module("rivals.base")
+    rivals = [rival for rival in map(base.find, base.NAMES) if rival.requires]
+    learners = set()
+    for rival in rivals:
+        lock = ROOT / "requirements" / f"bench-{rival.name}.lock"
+        learners |= set(re.findall(r"^scikit-learn==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+
+        assert names_in(list(rival.requires)) <= pinned_in(lock).keys()
+    assert len(rivals) >= 7
+    assert len(learners) == 1
 
 
 def test_the_core_stays_small() -> None:

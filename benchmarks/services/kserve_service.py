@@ -1,0 +1,33 @@
+"""A model in KServe's Python server, V1 protocol."""
+
+import os
+from typing import Any
+
+import served
+from kserve import Model, ModelServer
+
+
+class Served(Model):
+    """Loads the file and answers `instances`."""
+
+    def load(self) -> bool:
+        """Load the model."""
+        self.model = served.load()
+        self.ready = True
+        return self.ready
+
+    async def predict(self, payload: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        """Answer with `predictions`."""
+        return {"predictions": served.predict(self.model, payload["instances"])}
+
+
+if __name__ == "__main__":
+    model = Served("model")
+    model.load()
+    ModelServer(
+        http_port=int(os.environ["BENCH_PORT"]),
+        workers=2,
+        enable_grpc=False,
+        enable_docs_url=False,
+        access_log_format="",
+    ).start([model])
