@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fairway import errors as errors
     from fairway.api import (
         alias,
+        bench,
         compile,  # noqa: A004 - the verb
         doctor,
         list_models,
@@ -40,6 +41,7 @@ __all__ = [
     "Registry",
     "Signature",
     "alias",
+    "bench",
     "compile",
     "doctor",
     "errors",

@@ -11,13 +11,14 @@ import dataclasses
 import functools
 import getpass
 import json
+import os
 import platform
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairway.errors import FairwayError, UsageError
 from fairway.settings import Settings, load_settings
@@ -27,10 +28,12 @@ if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway 
     from fairway.bundle.manifest import Manifest
     from fairway.bundle.signature import Signature
     from fairway.inference.loaded import LoadedModel
-    from fairway.messages import Reply
     from fairway.registry.records import Event, ModelSummary, Move, Version
     from fairway.registry.registry import Registry
+    from fairway.server.bench import HotPath
     from fairway.tuning.trials import Tuning
+
+Result = TypeVar("Result")
 
 PRODUCTION = "production"
 _POLICY_OPTIONS = frozenset({"unseen_category", "out_of_range"})
@@ -415,7 +418,8 @@ def predict(
     request = predict_request(body, include=include)
     query = request.target.partition("?")[2]
     call = Call("POST", "/predict", query, lambda _: "", request.body or b"")
-    reply = _run(engine_of(model).answer(call, build_protocol(settings.limits)))
+    protocol = build_protocol(settings.limits)
+    reply = _outside_loop(lambda: asyncio.run(engine_of(model).answer(call, protocol)))
     return json.loads(reply.body)
 
 
@@ -483,6 +487,58 @@ def tune(
     path = settings_file()
     replaced = set_in_file(path, {advice.key: advice.value for advice in tuning.advice})
     return dataclasses.replace(tuning, written=str(path), replaced=replaced)
+
+
+def bench(
+    reference: str | Path,
+    *,
+    rows: Sequence[int | str] = (1, 100),
+    seconds: float = 2.0,
+    home: str | Path | None = None,
+) -> list[HotPath]:
+    """Measure what a call to a model costs in this process, stage by stage.
+
+    The golden examples go through the server's own connection, engine and model; only the network is missing.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        rows: Numbers of rows per call; each is measured.
+        seconds: About how long to measure each of them.
+        home: Folder of the registry.
+
+    Returns:
+        One entry per number of rows.
+    """
+    from fairway.assemble import build_app, build_pool
+    from fairway.log import Log
+    from fairway.server.bench import measure
+
+    counts = [_row_count(count) for count in rows]
+    settings = _settings(home)
+    with Path(os.devnull).open("wb") as nowhere:
+        log = Log(nowhere, level=settings.log.level, access=settings.log.access)
+        pool = build_pool(settings, [str(reference)], log=log)
+        (model,) = pool.served()
+        found = _outside_loop(
+            lambda: measure(
+                lambda stopwatch: build_app(settings, pool, log=log, stopwatch=stopwatch),
+                model,
+                rows=counts,
+                seconds=seconds,
+            )
+        )
+        log.close()
+    return found
+
+
+def _row_count(given: int | str) -> int:
+    try:
+        count = int(given)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise UsageError(f"{given!r} is not a number of rows", hint="--rows 1,100")
+    return count
 
 
 def doctor(reference: str | None = None, *, home: str | Path | None = None) -> list[Check]:
@@ -571,14 +627,14 @@ def _registry(home: Path) -> Iterator[Registry]:
         registry.close()
 
 
-def _run(answer: Coroutine[Any, Any, Reply]) -> Reply:
-    """Run a coroutine to its end, also where a loop runs already, as in a notebook."""
+def _outside_loop(run: Callable[[], Result]) -> Result:
+    """Call what runs an event loop of its own, also where a loop runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(answer)
+        return run()
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, answer).result()
+        return thread.submit(run).result()
 
 
 def _actor() -> str:

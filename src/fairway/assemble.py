@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from fairway.bundle import trust
 from fairway.bundle.bundle import Bundle, is_bundle, open_bundle
-from fairway.inference.engine import Engine
+from fairway.inference.engine import Engine, Recorder, Router
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.inference.pool import Entry, Pool, Source
 from fairway.inference.scheduling import Limits
 from fairway.inference.sources import BundleSource, RegistrySource
+from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
+from fairway.protocols.base import Dialect
 from fairway.protocols.native import NativeProtocol
 from fairway.server.app import App
 from fairway.server.handlers import Predictions
@@ -85,15 +87,27 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     return pool
 
 
-def build_app(settings: Settings, pool: Pool, *, log: Log) -> App:
-    """Return the server's application around a pool."""
+def build_app(settings: Settings, pool: Pool, *, log: Log, stopwatch: Stopwatch | None = None) -> App:
+    """Return the server's application around a pool.
+
+    Args:
+        settings: Settings in force.
+        pool: The models.
+        log: Gets access lines and failures.
+        stopwatch: Times the stages of every call; for measurements, never for a server.
+    """
     metrics = Metrics(
         models=lambda: [(model.name, model.version, model.digest) for model in pool.served()],
         dropped_lines=lambda: log.lost,
     )
+    router: Router = pool
+    recorder: Recorder = metrics
+    protocol: Dialect = build_protocol(settings.limits)
+    if stopwatch is not None:
+        router, recorder, protocol = stopwatch.around(router, recorder, protocol)
     predictions = Predictions(
-        Engine(pool, metrics, limits=build_limits(settings)),
-        build_protocol(settings.limits),
+        Engine(router, recorder, limits=build_limits(settings)),
+        protocol,
         metrics=metrics,
         log=log,
         max_body_bytes=settings.limits.max_body_bytes,

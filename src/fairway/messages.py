@@ -190,7 +190,15 @@ class Outputs:
 
 
 class Timing:
-    """Seconds that a call spent in each stage."""
+    """Seconds that a call spent in each stage; together they are all of its time in the engine.
+
+    Attributes:
+        started: `time.perf_counter()` when the request was complete.
+        read: Until the rows were read: route and headers, the choice of the version, the body.
+        queue: Waiting to be predicted.
+        predict: In the model.
+        encode: From the outputs to the reply, with the recorder in between.
+    """
 
     __slots__ = ("encode", "predict", "queue", "read", "started")
 
@@ -200,9 +208,11 @@ class Timing:
 
     def header(self) -> bytes:
         """Return the stages as a `Server-Timing` header, in milliseconds (W3C Server Timing)."""
+        total = self.read + self.queue + self.predict + self.encode
         return (
             f"read;dur={self.read * 1e3:.3f}, queue;dur={self.queue * 1e3:.3f}, "
-            f"predict;dur={self.predict * 1e3:.3f}, encode;dur={self.encode * 1e3:.3f}"
+            f"predict;dur={self.predict * 1e3:.3f}, encode;dur={self.encode * 1e3:.3f}, "
+            f"total;dur={total * 1e3:.3f}"
         ).encode()
 
 

@@ -345,6 +345,7 @@ def test_an_access_line_says_who_answered_and_where_the_time_went(server: Runnin
         "queue",
         "predict",
         "encode",
+        "total",
     ]
 
 

@@ -14,6 +14,7 @@ EXPECTED = [
     "Registry",
     "Signature",
     "alias",
+    "bench",
     "compile",
     "doctor",
     "errors",

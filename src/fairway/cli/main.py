@@ -32,6 +32,7 @@ VERBS = (
     "serve",
     "predict",
     "tune",
+    "bench",
     "settings",
     "doctor",
 )

@@ -171,7 +171,7 @@ _HEADERS = {
         "description": "Number of values that were let through although they were not seen in training.",
         "schema": {"type": "integer"},
     },
-    "server-timing": {"description": "Milliseconds per stage.", "schema": {"type": "string"}},
+    "server-timing": {"description": "Milliseconds per stage, and in total.", "schema": {"type": "string"}},
 }
 _FAULT = {
     "type": "object",

@@ -111,11 +111,13 @@ def test_probabilities_are_computed_only_when_asked_for(query: str, asked: bool)
 
 
 def test_the_reply_says_where_the_time_went() -> None:
-    """As Server-Timing, in milliseconds, for every stage."""
+    """As Server-Timing, in milliseconds, for every stage, and their sum."""
     (header,) = [value for name, value in answer(Steps(), a_call()).headers if name == b"server-timing"]
     stages = dict(part.split(b";dur=") for part in header.split(b", "))
-    assert list(stages) == [b"read", b"queue", b"predict", b"encode"]
-    assert all(float(value) >= 0 for value in stages.values())
+    assert list(stages) == [b"read", b"queue", b"predict", b"encode", b"total"]
+    *parts, total = map(float, stages.values())
+    assert all(part >= 0 for part in parts)
+    assert sum(parts) == pytest.approx(total, abs=0.0025)  # each is rounded to a microsecond
 
 
 @pytest.mark.parametrize(("size", "inline"), [(INLINE_BYTES, True), (INLINE_BYTES + 1, False)])
