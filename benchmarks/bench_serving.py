@@ -68,7 +68,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line; only a full run is written to the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=2, help="how often each system is started and measured")
-    parser.add_argument("--seconds", type=int, default=3, help="length of each measurement")
+    parser.add_argument("--seconds", type=int, default=2, help="length of each measurement")
     parser.add_argument("--rivals", type=_names(NAMES), default=list(NAMES), help=f"of {','.join(NAMES)}")
     letters = tuple(WORKLOADS)
     parser.add_argument("--models", type=_names(letters), default=available(), help=f"of {','.join(letters)}")

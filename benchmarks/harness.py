@@ -17,6 +17,8 @@ from pathlib import Path
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 10.0
 POST = Path(__file__).parent / "post.lua"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""For every system: there are as many workers as cores, and threads that fight for cores stall them all."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def running(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **environ},
+            env={**os.environ, **ONE_THREAD, **environ},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

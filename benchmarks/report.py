@@ -187,7 +187,7 @@ def _times(results: Results, letter: str, one: str, other: str) -> str:
 
 def _latency(cells: Cells, cell: tuple[int, int]) -> str:
     loads = cells.loads(cell)
-    if cells.rate(cell) is None:
+    if not cells.rate(cell):
         return ""
     return f"{median(load.p50_ms for load in loads):.2f} / {median(load.p99_ms for load in loads):.2f}"
 

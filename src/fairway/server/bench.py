@@ -145,8 +145,8 @@ def measure(
 async def _measure(
     build: Callable[[Stopwatch | None], App], model: LoadedModel, rows: int, seconds: float
 ) -> HotPath:
-    bodies = list(_bodies(model, rows))
-    requests = [_request(body) for body in bodies]
+    bodies = list(bodies_of(model, rows))
+    requests = [request_of(body) for body in bodies]
     unsplit, split = Stopwatch(), Stopwatch()
     whole = await _run(InProcess(build(None), unsplit), unsplit, requests, seconds / 2)
     parts = await _run(InProcess(build(split), split), split, requests, seconds / 2)
@@ -184,7 +184,7 @@ async def _run(connection: InProcess, watch: Stopwatch, requests: Sequence[bytes
     return _Run(calls_ns, count / best_s)
 
 
-def _bodies(model: LoadedModel, rows: int) -> Iterator[bytes]:
+def bodies_of(model: LoadedModel, rows: int) -> Iterator[bytes]:
     """Yield bodies of the model's golden examples: a record for one row, a list of records for more."""
     examples = model.bundle.golden.inputs or (model.signature.typical_row(),)
     for first in range(len(examples)):
@@ -192,7 +192,8 @@ def _bodies(model: LoadedModel, rows: int) -> Iterator[bytes]:
         yield msgspec.json.encode(chosen if rows > 1 else chosen[0])
 
 
-def _request(body: bytes) -> bytes:
+def request_of(body: bytes) -> bytes:
+    """Return the bytes of a prediction's request, as a plain client sends them."""
     head = b"POST /predict HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     return b"%scontent-length: %d\r\n\r\n%s" % (head, len(body), body)
 
