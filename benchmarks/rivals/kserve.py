@@ -6,25 +6,44 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rivals.base import COMMON, SERVICES, Rival, Site
+from rivals.base import COMMON, SERVICES, WORKERS, Rival, Site
 from workloads import Workload
+
+QUIET = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "root": {"level": "WARNING"},
+    "loggers": {name: {"level": "WARNING"} for name in ("kserve", "kserve.trace", "uvicorn.access")},
+}
 
 
 class KServe(Rival):
-    """Two workers, no gRPC, access log off."""
+    """Two workers, no gRPC; by default it writes several lines per call, here none."""
 
     name = "kserve"
     title = "KServe Python server"
     requires = (*COMMON, "kserve")
     path = "/v1/models/model:predict"
 
-    def command(self, site: Site) -> list[str]:  # noqa: ARG002 - the port is in the environment
+    def prepare(self, site: Site) -> None:
+        """Write the configuration of its log."""
+        (site.folder / "logging.json").write_text(json.dumps(QUIET))
+
+    def command(self, site: Site) -> list[str]:
         """Return the service's own command line."""
-        return ["python", str(SERVICES / "kserve_service.py")]
+        options = {
+            "--http_port": str(site.port),
+            "--workers": str(WORKERS),
+            "--enable_grpc": "false",
+            "--enable_latency_logging": "false",
+            "--log_config_file": "logging.json",
+        }
+        given = [word for option in options.items() for word in option]
+        return ["python", str(SERVICES / "kserve_service.py"), *given]
 
     def environ(self, site: Site) -> dict[str, str]:
-        """Add the port: its workers read the command line again for themselves."""
-        return {**super().environ(site), "BENCH_PORT": str(site.port)}
+        """Silence a warning that it gives at every call."""
+        return {**super().environ(site), "PYTHONWARNINGS": "ignore"}
 
     def body(self, workload: Workload, rows: Sequence[Any]) -> bytes:  # noqa: ARG002 - one form for all
         """Write `instances`."""

@@ -39,9 +39,13 @@ class MlFlow(Rival):
         ]
 
     def environ(self, site: Site) -> dict[str, str]:
-        """Put the environment's programs first, where MLflow looks for them."""
-        path = f"{site.bin}:/usr/local/bin:/usr/bin:/bin"
-        return {**super().environ(site), "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        """Put the environment's programs first, where MLflow looks for them; access log off."""
+        return {
+            **super().environ(site),
+            "PATH": f"{site.bin}:/usr/local/bin:/usr/bin:/bin",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "UVICORN_ACCESS_LOG": "false",
+        }
 
     def body(self, workload: Workload, rows: Sequence[Any]) -> bytes:
         """Write `inputs`, or a frame in the split form that its documentation recommends."""

@@ -1,6 +1,5 @@
-"""A model in KServe's Python server, V1 protocol."""
+"""A model in KServe's Python server, V1 protocol; the server reads its own options from the command line."""
 
-import os
 from typing import Any
 
 import served
@@ -24,10 +23,4 @@ class Served(Model):
 if __name__ == "__main__":
     model = Served("model")
     model.load()
-    ModelServer(
-        http_port=int(os.environ["BENCH_PORT"]),
-        workers=2,
-        enable_grpc=False,
-        enable_docs_url=False,
-        access_log_format="",
-    ).start([model])
+    ModelServer().start([model])
