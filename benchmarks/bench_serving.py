@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import math
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import report
-from environments import ensure
+from environments import ensure, environment_of
 from harness import Load, Server, ask, busy_share, free_port, load, memory_mb, running
 from results import Round, Store
 from rivals.base import NAMES, Rival, Site, find
@@ -31,6 +33,11 @@ CONNECTIONS = (1, 8, 32)
 WARM_UP_S = 1
 STARTS = 5
 TOLERANCE = 1e-9
+FAILURES = (
+    *(RuntimeError, OSError, ValueError, LookupError, TypeError),
+    *(subprocess.SubprocessError, http.client.HTTPException),
+)
+"""What a system that does not do as it should ends in; anything else is a fault of the benchmark."""
 LIMITS_MODEL = "A"
 """Those without a model are measured with one model's requests only."""
 
@@ -101,11 +108,7 @@ def measure_missing(options: argparse.Namespace, store: Store) -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("the benchmark needs wrk to make the load; on Debian: apt-get install wrk")
     turns = [t for t in plan(options) if store.find(t.rival.name, t.letter, t.number) is None]
-    for rival in {turn.rival.name: turn.rival for turn in turns}.values():
-        try:  # all of them before anything is measured
-            ensure(rival)
-        except RuntimeError as error:
-            print(f"{rival.name} cannot be installed: {error}", file=sys.stderr, flush=True)
+    missing = install(turns)  # all of them before anything is measured
     workloads: dict[str, Workload] = {}
     failed: set[tuple[str, str]] = set()
     began = time.monotonic()
@@ -116,11 +119,25 @@ def measure_missing(options: argparse.Namespace, store: Store) -> None:
             tell(place, len(turns), began, str(turn))
             workload = workloads.get(turn.letter) or build(turn.letter, Path(name))
             workloads[turn.letter] = workload
-            found = take(turn, workload, Path(name), seconds=options.seconds)
+            if problem := missing.get(turn.rival.name):
+                found = Round(turn.rival.name, turn.letter, turn.number, problem=problem)
+            else:
+                found = take(turn, workload, Path(name), seconds=options.seconds)
             store.keep(found)
             if found.problem:
                 failed.add((turn.rival.name, turn.letter))
                 print(f"  failed: {found.problem}", file=sys.stderr, flush=True)
+
+
+def install(turns: Sequence[Turn]) -> dict[str, str]:
+    """Make the environments that are needed; return why a system has none, by its name."""
+    missing = {}
+    for rival in {turn.rival.name: turn.rival for turn in turns}.values():
+        try:
+            ensure(rival)
+        except (RuntimeError, OSError) as error:
+            missing[rival.name] = f"{type(error).__name__}: not installed: {error}"
+    return missing
 
 
 def plan(options: argparse.Namespace) -> Iterator[Turn]:
@@ -147,18 +164,17 @@ def take(turn: Turn, workload: Workload, folder: Path, *, seconds: int) -> Round
     own = folder / f"{turn.letter}-{rival.name}"
     own.mkdir(exist_ok=True)
     try:
-        bin_folder = ensure(rival)
         busy = busy_share()
         starts: list[float] = []
         for last in [False] * (STARTS - 1 if rival.starts_only else 0) + [True]:
-            site = Site(workload, own, free_port(), bin_folder)
+            site = Site(workload, own, free_port(), environment_of(rival))
             rival.prepare(site)
             with serving(rival, site) as server:
                 starts.append(server.first_answer_s)
                 if last:
                     loads = [] if rival.starts_only else measure(rival, site, server, seconds=seconds)
                     memory = memory_mb(server.pid)
-    except (RuntimeError, OSError, ValueError, LookupError, TypeError) as error:
+    except FAILURES as error:
         return Round(rival.name, turn.letter, turn.number, problem=f"{type(error).__name__}: {error}")
     return Round(rival.name, turn.letter, turn.number, starts, memory, loads, busy)
 

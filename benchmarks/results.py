@@ -84,6 +84,9 @@ def _read(path: Path) -> Round:
 
 
 def present_commit() -> str:
-    """Return the short hash of the commit that is checked out."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    """Return the hash of the commit that is checked out, with a mark if what is measured differs from it."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    measured = ["src", "benchmarks", "requirements"]
+    same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *measured], check=False).returncode == 0
+    return head.stdout.strip() + ("" if same else "-changed")

@@ -31,8 +31,8 @@ VERBS = (
     "rollback",
     "serve",
     "predict",
-    "tune",
     "bench",
+    "tune",
     "settings",
     "doctor",
 )
