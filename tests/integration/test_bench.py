@@ -53,11 +53,14 @@ def test_it_runs_where_a_loop_runs_already(zoo: Path) -> None:
     assert asyncio.run(cell()) == 1
 
 
-def test_a_call_that_the_server_refuses_is_its_refusal(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits are those of the server."""
+@pytest.mark.parametrize("rows", [51, 2000])
+def test_a_call_that_the_server_refuses_is_its_refusal(
+    zoo: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """The limits are those of the server, on the short way and on the long one."""
     monkeypatch.setenv("FAIRWAY_LIMITS_MAX_ROWS", "50")
-    with pytest.raises(FairwayError, match="51 rows"):
-        fw.bench("iris", rows=(51,), seconds=SECONDS, home=zoo)
+    with pytest.raises(FairwayError, match=f"{rows} rows"):
+        fw.bench("iris", rows=(rows,), seconds=SECONDS, home=zoo)
 
 
 @pytest.mark.parametrize("rows", ["0", "-1", "x", "", "1.5"])

@@ -28,6 +28,7 @@ from fairway.server.wire import Connection
 ROUNDS = 5
 WARM_UP_CALLS = 20
 MIN_CALLS = 3
+MAX_KEPT_BYTES = 4096
 _OK = b"HTTP/1.1 200"
 
 
@@ -100,8 +101,9 @@ class _Transport(asyncio.Transport):
         self.reply = b""
 
     def write(self, data: Any) -> None:
-        """Keep the first part of a reply."""
-        self.reply = self.reply or data
+        """Keep the beginning of a reply."""
+        if len(self.reply) < MAX_KEPT_BYTES:
+            self.reply += data
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
