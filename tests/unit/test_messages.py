@@ -37,10 +37,12 @@ def test_outputs_have_the_length_of_their_values() -> None:
 
 
 def test_timing_is_a_server_timing_header() -> None:
-    """Milliseconds with a microsecond's precision."""
+    """Milliseconds with a microsecond's precision, and what they come to."""
     timing = Timing(0.0)
-    timing.read, timing.predict = 0.0012345, 1.0
-    assert timing.header() == b"read;dur=1.234, queue;dur=0.000, predict;dur=1000.000, encode;dur=0.000"
+    timing.read, timing.predict = 0.00125, 1.0
+    assert timing.header() == (
+        b"read;dur=1.250, queue;dur=0.000, predict;dur=1000.000, encode;dur=0.000, total;dur=1001.250"
+    )
 
 
 def test_ids_are_uuids_of_version_seven() -> None:

@@ -42,7 +42,8 @@ def command(face: Face, /, *, reference: str, rows: str, seconds: float) -> None
 def _print(found: list[HotPath]) -> None:
     from fairway.inference.stopwatch import STAGES
 
-    say(f"{found[0].reference}, microseconds per call, in one process without a network", "")
+    model = f"{found[0].reference}, {found[0].predictor} predictor"
+    say(f"{model}: microseconds per call, in one process without a network", "")
     headings = [f"{path.rows} ROW{'S' * (path.rows != 1)}" for path in found]
     print_table(
         ["STAGE", *headings, "WHAT HAPPENS"],

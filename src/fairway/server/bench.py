@@ -38,6 +38,7 @@ class HotPath:
 
     Attributes:
         reference: The version that answered.
+        predictor: What predicts: `native`, or the name of a compiler.
         rows: Rows per call.
         body_bytes: Mean size of the bodies.
         call_us: Microseconds of a whole call, without a stopwatch inside; the median.
@@ -46,6 +47,7 @@ class HotPath:
     """
 
     reference: str
+    predictor: str
     rows: int
     body_bytes: int
     call_us: float
@@ -154,6 +156,7 @@ async def _measure(
     parts = await _run(InProcess(build(split), split), split, requests, seconds / 2)
     return HotPath(
         reference=model.reference,
+        predictor=model.predictor_name,
         rows=rows,
         body_bytes=sum(map(len, bodies)) // len(bodies),
         call_us=median(sum(call.values()) for call in whole.calls_ns) / 1e3,
