@@ -428,6 +428,7 @@ def serve(
     host: str | None = None,
     port: int | str | None = None,
     predictor: str | None = None,
+    workers: int | str | None = None,
     home: str | Path | None = None,
 ) -> None:
     """Serve models over HTTP until stopped.
@@ -438,6 +439,8 @@ def serve(
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
         predictor: See `load`.
+        workers: Processes that answer. More than one share the memory of the models, and a main thread is
+            needed to serve from.
         home: Folder of the registry.
 
     Raises:
@@ -447,11 +450,34 @@ def serve(
     from fairway.assemble import build_app, build_log, build_pool
     from fairway.server.listen import listen, run
 
-    settings = _settings(home, {"server.host": host, "server.port": port, "server.predictor": predictor})
+    stated = {"host": host, "port": port, "workers": workers, "predictor": predictor}
+    settings = _settings(home, {f"server.{name}": value for name, value in stated.items()})
+    if settings.server.workers > 1:
+        _serve_with_workers(settings, references)
+        return
     with listen(settings.server.host, settings.server.port) as bound:
         log = build_log(settings.log)
         pool = build_pool(settings, references, log=log)
         run(build_app(settings, pool, log=log), bound, log=log, models=pool.served_models())
+
+
+def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
+    from fairway.assemble import build_app, build_log, build_pool
+    from fairway.server.listen import check_workers, listen
+
+    check_workers(settings.server.workers)
+    from fairway.server.supervisor import supervise
+
+    with listen(settings.server.host, settings.server.port) as bound:
+        log = build_log(settings.log, threaded=False)
+        supervise(
+            lambda: build_pool(settings, references, log=log),
+            lambda pool, shared: build_app(settings, pool, log=log, shared=shared),
+            bound,
+            workers=settings.server.workers,
+            log=log,
+            patience_s=settings.limits.predict_timeout_s,
+        )
 
 
 def tune(

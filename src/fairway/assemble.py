@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,16 @@ from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
 from fairway.protocols.base import Dialect
 from fairway.protocols.native import NativeProtocol
-from fairway.server.app import App
+from fairway.server.app import App, tell_lifetime
+from fairway.server.cells import SharedCounts
 from fairway.server.handlers import Predictions
 from fairway.server.metrics import Metrics
 from fairway.server.wire import Connection
 from fairway.settings import LimitsSettings, LogSettings, Settings
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from fairway.registry.registry import Registry
 
 
@@ -69,7 +73,7 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     if paths and len(paths) == len(names):
         source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
     else:
-        source = RegistrySource(open_home(settings.home))
+        source = RegistrySource(partial(open_home, settings.home))
 
     limits = build_limits(settings)
 
@@ -87,24 +91,35 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     return pool
 
 
-def build_app(settings: Settings, pool: Pool, *, log: Log, stopwatch: Stopwatch | None = None) -> App:
+def build_app(
+    settings: Settings,
+    pool: Pool,
+    *,
+    log: Log,
+    shared: SharedCounts | None = None,
+    stopwatch: Stopwatch | None = None,
+) -> App:
     """Return the server's application around a pool.
 
     Args:
         settings: Settings in force.
         pool: The models.
         log: Gets access lines and failures.
+        shared: The counts that all workers share; for a worker.
         stopwatch: Times the stages of every call; for measurements, never for a server.
     """
     metrics = Metrics(
         models=lambda: [(model.name, model.version, model.digest) for model in pool.served()],
         dropped_lines=lambda: log.lost,
+        counts=shared,
+        processes=_process_tree(shared) if shared else None,
     )
     router: Router = pool
     recorder: Recorder = metrics
     protocol: Dialect = build_protocol(settings.limits)
     if stopwatch is not None:
         router, recorder, protocol = stopwatch.around(router, recorder, protocol)
+    lifetime = ("worker.started", "worker.stopped") if shared else ("server.started", "server.stopped")
     predictions = Predictions(
         Engine(router, recorder, limits=build_limits(settings)),
         protocol,
@@ -121,13 +136,19 @@ def build_app(settings: Settings, pool: Pool, *, log: Log, stopwatch: Stopwatch 
         host=settings.server.host,
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
-        tasks=(pool.watch, Connection.watch),
+        tasks=(partial(tell_lifetime, log, *lifetime), pool.watch, Connection.watch, metrics.watch),
     )
 
 
-def build_log(settings: LogSettings) -> Log:
-    """Return the log of a server, on standard error."""
-    return Log(level=settings.level, access=settings.access)
+def _process_tree(shared: SharedCounts) -> Collector:
+    from fairway.server.process_tree import ProcessTree
+
+    return ProcessTree(shared.master, shared.pids)
+
+
+def build_log(settings: LogSettings, *, threaded: bool = True) -> Log:
+    """Return the log of a server, on standard error; without a thread for a process that will fork."""
+    return Log(level=settings.level, access=settings.access, threaded=threaded)
 
 
 def looks_like_bundle(model: object) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import atexit
 import re
+import select
 import sys
 import threading
 import time
 import traceback
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import msgspec
@@ -29,6 +30,11 @@ EVENTS: dict[str, str] = {
     "request.failed": "A fault of fairway itself; the reply was 500 internal_error.",
     "server.started": "The server listens.",
     "server.stopped": "The server has answered its last call.",
+    "worker.died": "A worker has crashed or was killed; another takes its place in `restart_in_s`.",
+    "worker.failed": "A worker ends because of `cause`; `worker.died` follows.",
+    "worker.started": "A worker serves; the events of workers hold its number and process id.",
+    "worker.stopped": "A worker has answered its last call.",
+    "worker.stuck": "A worker has shown no sign of life for `seconds` and is killed.",
 }
 """Every event name with what it means; `docs/reference/log-events.md` is made from it."""
 
@@ -43,6 +49,9 @@ CLOSE_PATIENCE_S = 1.0
 MAX_WAITING_BYTES = 8 * 2**20
 """Lines beyond this are dropped and counted: a reader that hangs must not fill the memory."""
 
+PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
+"""What a pipe keeps whole when several processes write to it."""
+
 # JSON escapes C0 controls. DEL, C1 controls, the Unicode line separators and the marks that turn the
 # reading direction are legal in JSON text, yet a terminal or a viewer acts on them.
 _UNSAFE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
@@ -55,6 +64,8 @@ class Log:
         stream: Where lines go: a binary or text stream. Default: standard error.
         level: Least important level that is written.
         access: Whether access lines are written.
+        threaded: Whether a background thread writes. A process that will fork must have none: without, lines
+            are written at once if somebody reads, and wait for the next event or `flush` otherwise.
 
     Example:
         >>> log = Log(io.BytesIO())
@@ -62,11 +73,24 @@ class Log:
     """
 
     def __init__(
-        self, stream: IO[bytes] | IO[str] | None = None, *, level: str = "info", access: bool = True
+        self,
+        stream: IO[bytes] | IO[str] | None = None,
+        *,
+        level: str = "info",
+        access: bool = True,
+        threaded: bool = True,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._least = LEVELS.index(level)
         self._access = access
+        self._threaded = threaded
+        self._is_shared = not threaded
+        self._facts: dict[str, Any] = {}
+        self._closed = False
+        self._begin()
+        _open_logs.add(self)
+
+    def _begin(self) -> None:
         self._lines: list[bytes] = []
         self._waiting = 0
         self._lost = 0
@@ -75,8 +99,16 @@ class Log:
         self._due = threading.Event()
         self._full = threading.Event()
         self._writer: threading.Thread | None = None
-        self._closed = False
-        _open_logs.add(self)
+
+    def start_in_worker(self, **facts: Any) -> None:
+        """Begin anew in a forked process, with a thread; what waits is the parent's to write.
+
+        Args:
+            facts: Fields of every event from now on, such as the worker's number.
+        """
+        self._threaded = True
+        self._facts = facts
+        self._begin()
 
     @property
     def lost(self) -> int:
@@ -96,7 +128,8 @@ class Log:
                 becomes text.
         """
         if LEVELS.index(level) >= self._least:
-            self._keep(encode_line({"at": timestamp(), "level": level, "event": name, **fields}))
+            line = {"at": timestamp(), "level": level, "event": name, **self._facts, **fields}
+            self._keep(encode_line(line))
             self._full.set()
             self._wake_writer()
 
@@ -126,9 +159,11 @@ class Log:
         if not self._writing.acquire(timeout=patience_s):
             return
         try:
+            if not self._threaded and not _takes_bytes(self._stream):
+                return
             with self._buffering:
                 lines, self._lines, self._waiting = self._lines, [], 0
-            if lines and not self._write(b"\n".join(lines) + b"\n"):
+            if lines and not self._write(lines):
                 with self._buffering:
                     self._lost += len(lines)
         finally:
@@ -149,19 +184,20 @@ class Log:
             self._lines.append(line)
             self._waiting += len(line) + 1
 
-    def _write(self, data: bytes) -> bool:
+    def _write(self, lines: Sequence[bytes]) -> bool:
         try:
             stream: Any = getattr(self._stream, "buffer", self._stream)
-            if hasattr(stream, "encoding"):
-                stream.write(data.decode())
-            else:
-                stream.write(data)
-            stream.flush()
+            for data in _pieces(lines) if self._is_shared else [b"\n".join(lines) + b"\n"]:
+                stream.write(data.decode() if hasattr(stream, "encoding") else data)
+                stream.flush()
         except (OSError, ValueError, AttributeError):  # broken pipe, full disk; closed; no stream at all
             return False
         return True
 
     def _wake_writer(self) -> None:
+        if not self._threaded:
+            self.flush()
+            return
         self._due.set()
         # A fork leaves the thread behind in the parent, so its being alive is asked, not remembered.
         with self._buffering:
@@ -180,6 +216,27 @@ def _write_when_due(log: Log) -> None:
         log._due.clear()  # noqa: SLF001 - before the write: a line that comes during it wakes the thread again
         log._full.clear()  # noqa: SLF001
         log.flush()
+
+
+def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Join lines to pieces that a pipe does not mix with those of others; a longer line may suffer."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) >= PIECE_BYTES:
+            yield piece
+            piece = b""
+        piece += line + b"\n"
+    yield piece
+
+
+def _takes_bytes(stream: Any) -> bool:
+    """Tell whether a stream takes a piece without waiting; what cannot be asked is taken to."""
+    try:
+        asked = select.poll()
+        asked.register(stream.fileno(), select.POLLOUT)
+        return bool(asked.poll(0))
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 _open_logs: weakref.WeakSet[Log] = weakref.WeakSet()

@@ -3,7 +3,7 @@
 ```
 Settings
 + home                  folder of the registry
-+ server                host  port  allowed_hosts  predictor
++ server                host  port  allowed_hosts  workers  predictor
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
 + log                   access  inputs  level
@@ -60,6 +60,12 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = _setting(
         (),
         "Names that the Host header may hold, beside loopback names and `server.host`; `*` allows any.",
+    )
+    workers: int = _setting(
+        1,
+        "Processes that answer calls, with the models in memory that they share; Windows has one.",
+        minimum=1,
+        maximum=256,
     )
     predictor: str = _setting(
         "auto",

@@ -13,6 +13,9 @@ from fairway.cli.options import Face, predictor_option, verb
     "--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1, this machine only."
 )
 @click.option("--port", metavar="NUMBER", help="Port to listen on. Default: 5000.")
+@click.option(
+    "--workers", metavar="NUMBER", help="Processes that answer; they share the models in memory. Default: 1."
+)
 @predictor_option
 def command(
     face: Face,
@@ -21,6 +24,7 @@ def command(
     references: tuple[str, ...],
     host: str | None,
     port: str | None,
+    workers: str | None,
     predictor: str | None,
 ) -> None:
     """Serve models over HTTP until stopped.
@@ -31,4 +35,4 @@ def command(
     """
     from fairway import api
 
-    api.serve(*references, host=host, port=port, predictor=predictor, home=face.home)
+    api.serve(*references, host=host, port=port, workers=workers, predictor=predictor, home=face.home)

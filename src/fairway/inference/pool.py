@@ -25,6 +25,7 @@ RETRY_S = 5.0
 """How soon a version that could not be loaded is tried again; doubled each time, up to a minute."""
 
 _MAX_RETRY_S = 60.0
+_NEVER = object()  # the token of a source that could not be asked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ class Source(Protocol):
 
     def token(self) -> object:
         """Return a value that differs after any change; cheap."""
+
+    def close(self) -> None:
+        """Let go of every connection; the next question opens them again."""
 
 
 class Pool:
@@ -163,6 +167,22 @@ class Pool:
         for problem in self._table.problems.values():
             raise problem
         self._is_started = True
+
+    def let_go(self) -> None:
+        """Let go of the source before a fork, which no connection survives."""
+        self._source.close()
+
+    def look_again(self) -> None:
+        """Load what has moved since the models were loaded, before the first request of a forked process.
+
+        Where the source cannot be asked, the loaded models serve, and `watch` goes on asking.
+        """
+        try:
+            self._token = self._source.token()
+            self._refresh()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there are models that can serve
+            self._token = _NEVER
+            self._notify("registry.failed", level="error", cause=error)
 
     async def watch(self, interval_s: float = 0.25) -> None:
         """Follow the source until cancelled: a moved alias is served within a second."""

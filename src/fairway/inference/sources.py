@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fairway.bundle.bundle import Bundle
@@ -15,10 +16,23 @@ if TYPE_CHECKING:  # a bundle is served without the registry's libraries
 
 
 class RegistrySource:
-    """Implement `fairway.inference.pool.Source` for a registry."""
+    """Implement `fairway.inference.pool.Source` for a registry.
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    Args:
+        open_registry: Opens the registry; called when it is first asked, and again after `close`.
+    """
+
+    def __init__(self, open_registry: Callable[[], Registry]) -> None:
+        self._open_registry = open_registry
+        self._opening = threading.Lock()
+        self._opened: Registry | None = None
+
+    @property
+    def _registry(self) -> Registry:
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open_registry()
+            return self._opened
 
     def models(self) -> list[str]:
         """Return the names of all models."""
@@ -42,6 +56,13 @@ class RegistrySource:
     def token(self) -> object:
         """Return the registry's change token."""
         return self._registry.change_token()
+
+    def close(self) -> None:
+        """Close the registry."""
+        with self._opening:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
 
 class BundleSource:
@@ -81,3 +102,6 @@ class BundleSource:
     def token(self) -> object:
         """Bundles do not change."""
         return None
+
+    def close(self) -> None:
+        """Nothing is open."""

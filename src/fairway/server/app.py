@@ -190,14 +190,12 @@ class App:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         _settle_process()
         tasks = [asyncio.create_task(task()) for task in self._tasks]
-        self._log.event("server.started")
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._log.event("server.stopped")
 
     # -- errors ------------------------------------------------------------------------------------------
 
@@ -254,7 +252,8 @@ class App:
         return _json(document, status)
 
     async def _metrics_text(self, _: Request) -> Response:
-        return Response(self._metrics.render(), media_type=MEDIA_TYPE)
+        # Beside the event loop: with many workers there is much to read and to write.
+        return Response(await asyncio.to_thread(self._metrics.render), media_type=MEDIA_TYPE)
 
     async def _openapi_json(self, _: Request) -> Response:
         return _json(self._openapi())
@@ -272,6 +271,15 @@ def _settle_process() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)
+
+
+async def tell_lifetime(log: EventLog, started: str, stopped: str) -> None:
+    """Log an event now, and another one when cancelled."""
+    log.event(started)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        log.event(stopped)
 
 
 def _host_name(host: str) -> str:

@@ -14,6 +14,7 @@ from fairway.inference.engine import Engine
 from fairway.log import timestamp
 from fairway.messages import Call, Prediction, Reply
 from fairway.protocols.base import Dialect
+from fairway.server.cells import INFLIGHT
 from fairway.server.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
@@ -76,7 +77,7 @@ class Predictions:
 
     async def answer(self, call: Call) -> Reply:
         """Return the reply to a call, whatever happens."""
-        self._metrics.inflight += 1
+        self._metrics.gauges[INFLIGHT] += 1
         try:
             reply = await self._engine.answer(call, self._protocol)
         except FairwayError as error:
@@ -86,7 +87,7 @@ class Predictions:
             fault.__cause__ = cause
             return self._refuse(call, fault)
         finally:
-            self._metrics.inflight -= 1
+            self._metrics.gauges[INFLIGHT] -= 1
         self._note(call, reply)
         return reply
 

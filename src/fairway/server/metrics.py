@@ -1,14 +1,16 @@
 """Service metrics in Prometheus' conventions; every metric's name is in this file.
 
 Counting happens for every call, so it is a few list and dict operations on the event loop; the text format
-is made by prometheus-client when somebody scrapes.
+is made by prometheus-client when somebody scrapes. Where the counts lie, and whose they are, is decided in
+`cells.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -18,8 +20,10 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.registry import Collector
 
 from fairway.messages import Prediction, Target
+from fairway.server.cells import INFLIGHT, Cells, Counts, LocalCounts
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -47,17 +51,16 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Every metric of fairway's own: its help text and its labels. The process adds `process_*`."""
 
+_SUM = len(BUCKETS_S) + 1
+_ROWS, _FLAGS = _SUM + 1, _SUM + 2
+# The cells of a histogram: one per bucket, one for what lies beyond the last, and the sum of all values.
+_HISTOGRAM_SIZE = _SUM + 1
+_PREDICTION_SIZE = _FLAGS + 1
 
-class _Histogram:
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS_S) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect.bisect_left(BUCKETS_S, seconds)] += 1
-        self.total += seconds
+_REQUESTS = "http_server_request_duration_seconds"
+_PREDICTIONS = "fairway_predict_duration_seconds"
+_ERRORS = "fairway_errors_total"
+_DROPPED = "fairway_log_dropped_total"
 
 
 class Metrics:
@@ -65,7 +68,9 @@ class Metrics:
 
     Args:
         models: Returns the models that serve, as (name, version, digest).
-        dropped_lines: Returns how many log lines were lost.
+        dropped_lines: Returns how many log lines this process has lost.
+        counts: Where counts are kept. Default: in this process.
+        processes: Gives `process_*`. Default: what prometheus-client says of this process.
     """
 
     def __init__(
@@ -73,46 +78,66 @@ class Metrics:
         *,
         models: Callable[[], Iterable[tuple[str, int, str]]] = tuple,
         dropped_lines: Callable[[], int] = int,
+        counts: Counts | None = None,
+        processes: Collector | None = None,
     ) -> None:
         self._models = models
         self._dropped_lines = dropped_lines
-        self._requests: dict[tuple[str, int], _Histogram] = {}
-        self._predictions: dict[tuple[str, int], _Histogram] = {}
-        self._rows: dict[tuple[str, int], int] = {}
-        self._flags: dict[tuple[str, int], int] = {}
-        self._errors: dict[tuple[str, str, str], int] = {}
-        self.inflight = 0
+        self._counts = LocalCounts() if counts is None else counts
+        self.gauges = self._counts.gauges
+        self._requests: dict[tuple[str, int], Cells] = {}
+        self._predictions: dict[tuple[str, int], Cells] = {}
+        self._errors: dict[tuple[str, str, str], Cells] = {}
+        self._dropped = self._counts.cells(_DROPPED, (), 1)
+        self._dropped_before = self._dropped[0]
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._registry.register(processes or ProcessCollector(registry=None))
         self._registry.register(self)
 
     def record(self, target: Target, prediction: Prediction) -> None:  # noqa: ARG002 - the interface's argument
         """Count a prediction."""
         key = (prediction.model, prediction.version)
-        histogram = self._predictions.get(key)
-        if histogram is None:
-            histogram = self._predictions[key] = _Histogram()
-            self._rows[key] = self._flags[key] = 0
-        histogram.observe(prediction.timing.predict)
-        self._rows[key] += len(prediction.columns)
+        cells = self._predictions.get(key)
+        if cells is None:
+            labels = (key[0], str(key[1]))
+            cells = self._predictions[key] = self._counts.cells(_PREDICTIONS, labels, _PREDICTION_SIZE)
+        seconds = prediction.timing.predict
+        cells[bisect.bisect_left(BUCKETS_S, seconds)] += 1
+        cells[_SUM] += seconds
+        cells[_ROWS] += len(prediction.columns)
         if prediction.columns.flags:
-            self._flags[key] += sum(map(len, prediction.columns.flags))
+            cells[_FLAGS] += sum(map(len, prediction.columns.flags))
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request by its route (a pattern, never a raw path)."""
-        histogram = self._requests.get((route, status))
-        if histogram is None:
-            histogram = self._requests[route, status] = _Histogram()
-        histogram.observe(seconds)
+        cells = self._requests.get((route, status))
+        if cells is None:
+            labels = (route, str(status))
+            cells = self._requests[route, status] = self._counts.cells(_REQUESTS, labels, _HISTOGRAM_SIZE)
+        cells[bisect.bisect_left(BUCKETS_S, seconds)] += 1
+        cells[_SUM] += seconds
 
     def count_error(self, reference: str, code: str) -> None:
         """Count an error of a predict call; *reference* is that of a loaded version, or empty."""
         model, _, version = reference.partition(":")
         key = (model, version or "0", code)
-        self._errors[key] = self._errors.get(key, 0) + 1
+        cells = self._errors.get(key)
+        if cells is None:
+            cells = self._errors[key] = self._counts.cells(_ERRORS, key, 1)
+        cells[0] += 1
+
+    async def watch(self, interval_s: float = 1.0) -> None:
+        """Take over what is counted elsewhere in this process, for others to see, until cancelled."""
+        while True:
+            self._refresh()
+            await asyncio.sleep(interval_s)
+
+    def _refresh(self) -> None:
+        self._dropped[0] = self._dropped_before + self._dropped_lines()
 
     def render(self) -> bytes:
         """Return everything in the text format."""
+        self._refresh()
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
@@ -121,42 +146,45 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of this moment; called by prometheus-client."""
-        yield _histograms("http_server_request_duration_seconds", self._requests)
-        yield _histograms("fairway_predict_duration_seconds", self._predictions)
-        yield _counters("fairway_rows_total", self._rows)
-        yield _counters("fairway_flagged_values_total", self._flags)
-        yield _counters("fairway_errors_total", self._errors)
-        yield _counters("fairway_log_dropped_total", {(): self._dropped_lines()})
-        yield _gauges("fairway_inflight_requests", {(): self.inflight})
+        found: dict[str, list[_Sample]] = {}
+        for (name, labels), cells in self._counts.sums().items():
+            found.setdefault(name, []).append((labels, cells))
+        predictions = found.get(_PREDICTIONS, [])
+        yield _histograms(_REQUESTS, found.get(_REQUESTS, []))
+        yield _histograms(_PREDICTIONS, predictions)
+        yield _counters("fairway_rows_total", predictions, _ROWS)
+        yield _counters("fairway_flagged_values_total", predictions, _FLAGS)
+        yield _counters(_ERRORS, found.get(_ERRORS, []))
+        yield _counters(_DROPPED, found[_DROPPED])
+        yield _gauges("fairway_inflight_requests", {(): self._counts.gauge(INFLIGHT)})
         yield _gauges("fairway_model_info", dict.fromkeys(self._models(), 1))
 
 
-def _labels(key: tuple[Any, ...]) -> list[str]:
-    return [str(value) for value in key]
+_Sample = tuple[Sequence[str], Sequence[float]]
 
 
-def _histograms(name: str, found: dict[Any, _Histogram]) -> Metric:
-    text, labels = METRICS[name]
-    family = HistogramMetricFamily(name, text, labels=labels)
-    for key, histogram in list(found.items()):
-        running = itertools.accumulate(histogram.counts)
-        bounds = [*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"]
+def _histograms(name: str, samples: Iterable[_Sample]) -> Metric:
+    text, names = METRICS[name]
+    family = HistogramMetricFamily(name, text, labels=names)
+    bounds = [*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"]
+    for labels, cells in samples:
+        running = itertools.accumulate(cells[:_SUM])
         buckets = [(bound, float(count)) for bound, count in zip(bounds, running, strict=True)]
-        family.add_metric(_labels(key), buckets, histogram.total)
+        family.add_metric(labels, buckets, cells[_SUM])
     return family
 
 
-def _counters(name: str, found: dict[Any, int]) -> Metric:
-    text, labels = METRICS[name]
-    family = CounterMetricFamily(name.removesuffix("_total"), text, labels=labels)
-    for key, count in list(found.items()):
-        family.add_metric(_labels(key), count)
+def _counters(name: str, samples: Iterable[_Sample], index: int = 0) -> Metric:
+    text, names = METRICS[name]
+    family = CounterMetricFamily(name.removesuffix("_total"), text, labels=names)
+    for labels, cells in samples:
+        family.add_metric(labels, cells[index])
     return family
 
 
-def _gauges(name: str, found: dict[Any, int]) -> Metric:
-    text, labels = METRICS[name]
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for key, value in list(found.items()):
-        family.add_metric(_labels(key), value)
+def _gauges(name: str, found: Mapping[Any, float]) -> Metric:
+    text, names = METRICS[name]
+    family = GaugeMetricFamily(name, text, labels=names)
+    for labels, value in found.items():
+        family.add_metric([str(label) for label in labels], value)
     return family
