@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from fairway.server.wire import has_unread
+
 ANSWER_DEADLINE_S = 20.0
 _RETRY_S = 0.01
 
@@ -120,7 +122,8 @@ class Traffic:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, keeps: bool
     ) -> None:
         """Call until the server or the caller wants no more on this connection."""
-        while not self._is_over:
+        connection = writer.get_extra_info("socket")
+        while not self._is_over and not has_unread(connection):  # the server has closed it: nothing was sent
             numbers = [float(next(self._numbers)) for _ in range(self._rows)]
             started = time.perf_counter()
             writer.write(self._request(numbers, keeps=keeps))
@@ -130,7 +133,9 @@ class Traffic:
                     headers = dict(line.split(": ", 1) for line in head[1:] if line)
                     body = await reader.readexactly(int(headers["content-length"]))
             except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
-                self.tally.lost.append(f"call {numbers[0]:g} after {time.perf_counter() - started:.3f} s: {error!r}")
+                self.tally.lost.append(
+                    f"call {numbers[0]:g} after {time.perf_counter() - started:.3f} s: {error!r}"
+                )
                 return
             self.tally.slowest_s = max(self.tally.slowest_s, time.perf_counter() - started)
             self._judge(numbers, head[0], headers, body)

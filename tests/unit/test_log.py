@@ -1,5 +1,6 @@
 """Behaviour of structured logging: one JSON object per line, at once or buffered, and never an error."""
 
+import contextlib
 import io
 import json
 import os
@@ -9,12 +10,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import fairway.log
-from fairway.log import EVENTS, MAX_WAITING_BYTES, Log, encode_line, timestamp
+from fairway.log import EVENTS, MAX_WAITING_BYTES, PIECE_BYTES, Log, encode_line, timestamp
 
 SOURCE = Path(fairway.log.__file__).parent
 
@@ -192,6 +193,73 @@ def test_waiting_lines_are_written_at_exit() -> None:
     code = "from fairway.log import Log; Log().access({'route': '/predict'})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert json.loads(done.stderr)["route"] == "/predict"
+
+
+def test_without_a_thread_an_event_is_written_before_the_call_returns() -> None:
+    """A process that will fork runs nothing beside itself."""
+    stream = io.BytesIO()
+    before = threading.active_count()
+    log = Log(stream, threaded=False)
+    log.event("model.loaded", model="coffee")
+    assert [line["event"] for line in lines_of(stream)] == ["model.loaded"]
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be asked there, and there are no forks")
+def test_without_a_thread_a_reader_that_hangs_holds_up_nobody() -> None:
+    """What does not fit into the pipe waits, and follows when somebody reads again."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb") as stream:
+        os.set_blocking(writing, False)
+        filled = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filled += os.write(writing, b" " * 1024)
+        os.set_blocking(writing, True)
+        log = Log(stream, threaded=False)
+        log.event("worker.died", worker=1)
+        log.event("worker.died", worker=2)
+        assert reader.read(filled) == b" " * filled
+        log.flush()
+        assert [json.loads(reader.readline())["worker"] for _ in range(2)] == [1, 2]
+        assert log.lost == 0
+
+
+def test_a_log_in_a_worker_begins_anew() -> None:
+    """It has a thread, says who speaks, and leaves to the parent what was the parent's to write."""
+    stream = io.BytesIO()
+    log = Log(stream, threaded=False)
+    log._keep(b'{"event":"of the parent"}')
+    log.start_in_worker(worker=1, pid=42)
+    log.event("worker.started")
+    wait_until(lambda: stream.getvalue().endswith(b"\n"))
+    (line,) = lines_of(stream)
+    assert (line["event"], line["worker"], line["pid"]) == ("worker.started", 1, 42)
+    log.close()
+
+
+def test_lines_of_several_processes_are_written_in_pieces_that_a_pipe_keeps_whole() -> None:
+    """A piece ends with a line; only a line that is longer than a piece may exceed it."""
+
+    class Pieces(io.BytesIO):
+        sizes: ClassVar[list[int]] = []
+
+        def write(self, data: Any) -> int:
+            assert data.endswith(b"\n")
+            self.sizes.append(len(data))
+            return super().write(data)
+
+    stream = Pieces()
+    log = Log(stream, threaded=False)
+    log.start_in_worker(worker=0)
+    lines = [b'{"text":"%s"}' % (b"x" * (7 * n)) for n in range(100)] + [b'{"text":"%s"}' % (b"y" * 9000)]
+    for line in lines:
+        log._keep(line)
+    log.flush()
+    assert stream.getvalue().splitlines() == lines
+    assert sorted(stream.sizes)[-2] <= PIECE_BYTES < max(stream.sizes)
+    assert len(stream.sizes) < 20
+    log.close()
 
 
 def test_timestamps_of_one_process_never_lie_about_the_second() -> None:

@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
@@ -21,12 +22,14 @@ from fairway.errors import PortInUse, SettingsError, UsageError
 from fairway.log import Log
 from fairway.server.app import App
 from fairway.server.foreign_log import foreign_lines
-from fairway.server.wire import Connection
+from fairway.server.wire import Connection, has_unread
 
 DRAIN_S = 30  # what Kubernetes and SageMaker give a process to end by default
 
 _BACKLOG = 2048
 _HANDSHAKE_S = 0.1
+_TURN_S = 0.01
+_ACCEPT_S = 2.0  # without a packet filter new callers go on coming
 
 # Linux' numbers; the module `socket` knows neither.
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
@@ -180,11 +183,16 @@ class _Server(uvicorn.Server):
         """Let nobody new in, accept who is at the door, and only then close the door.
 
         Closing a listening socket resets the connections that wait to be accepted, with the calls that they
-        may have sent. Once the kernel ignores new ones, there are none after the time of a handshake.
+        may have sent. Once the kernel ignores new ones, the time of a handshake brings the last of them, and
+        some turns of the event loop accept them: not one turn, for on a busy machine its timers are late.
         """
         for bound in sockets or ():
             _turn_away(bound)
         await asyncio.sleep(_HANDSHAKE_S)
+        deadline = time.monotonic() + _ACCEPT_S
+        while any(map(has_unread, sockets or ())) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_TURN_S)
+        await asyncio.sleep(_TURN_S)
         await super().shutdown(sockets)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -54,6 +55,8 @@ BODY_TOTAL_S = 60.0
 MIN_BYTES_PER_S = 1024
 UNREAD_REPLY_S = 25.0
 DRAIN_S = 0.3
+FIRST_CALL_S = 1.0
+READ_S = 0.01
 LINGER_S = 2.0
 
 _SHORT_URL = re.compile(rb"(/predict|/models/[A-Za-z0-9._@:-]+/predict)(?:\?([!-~]*))?")
@@ -98,7 +101,7 @@ class Connection(HttpToolsProtocol):
         self._received = b""  # what came in one piece between two requests
         self._max_body_bytes = self.app.predictions.max_body_bytes
         self._stage = _IDLE  # where the parser stands
-        self._since = self._last_data = self.loop.time()
+        self._since = self._last_data = self._connected = self.loop.time()
         self._unread_since, self._unread_bytes = self._since, 0
         self._unanswered = 0  # requests on their way through ASGI or a task
         self._unfinished: Any = None  # the ASGI cycle whose body is still being received
@@ -204,12 +207,17 @@ class Connection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Answer what is on its way for a moment, then close: nothing that was sent is lost."""
         self._draining = True
-        self.loop.call_later(DRAIN_S, self._close_if_idle)
+        has_sent = self._last_data != self._connected  # who has just come is about to
+        self.loop.call_later(DRAIN_S if has_sent else FIRST_CALL_S, self._close_if_idle)
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
 
     def _close_if_idle(self) -> None:
-        if self._stage == _IDLE and not self._unanswered and not self.transport.is_closing():
+        if self._stage != _IDLE or self._unanswered or self.transport.is_closing():
+            return
+        if has_unread(self.transport.get_extra_info("socket")):
+            self.loop.call_later(READ_S, self._close_if_idle)  # to close now would reset what came in time
+        else:
             self._close()
 
     def _close(self) -> None:
@@ -516,6 +524,15 @@ class Connection(HttpToolsProtocol):
             now = loop.time()
             for connection in list(cls._open):
                 connection.sweep(now)
+
+
+def has_unread(opened: Any) -> bool:
+    """Tell whether a socket holds something to be read, an end or a connection to be accepted included."""
+    if not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    asked.register(opened.fileno(), select.POLLIN)
+    return bool(asked.poll(0))
 
 
 def _fault_of(stopped: httptools.HttpParserError) -> FairwayError:

@@ -43,6 +43,7 @@ class Shelf:
         self.broken: set[int] = set()
         self.is_down = False
         self.changes = 0
+        self.closed = 0
         self._bundle = bundle
 
     def change(self, **versions: int) -> None:
@@ -87,6 +88,9 @@ class Shelf:
         if self.is_down:
             raise StoreUnavailable("the shelf is away")
         return self.changes
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Loader:
@@ -437,18 +441,68 @@ def registry(home: Path, bundles: Make) -> Iterator[Registry]:
     opened.close()
 
 
+def test_a_forked_pool_serves_what_has_moved_since_it_was_loaded(world: Make) -> None:
+    """Before its first request, not soon after it; what is loaded already is not loaded again."""
+    here = world(coffee=2, tea=1)
+    here.pool.let_go()
+    assert here.shelf.closed == 1
+    here.shelf.change(coffee=3)
+    here.pool.look_again()
+    assert here.ask("coffee") == "coffee:3"
+    assert here.load.loaded == [2, 1, 3]
+    assert [swap["now"] for swap in here.named("model.swapped")] == [3]
+
+
+def test_a_forked_pool_serves_though_the_source_is_away(world: Make) -> None:
+    """What was loaded answers, the log says why it may be old, and the source is asked again."""
+    here = world(coffee=2)
+    here.shelf.change(coffee=3)
+    here.shelf.is_down = True
+    here.pool.look_again()
+    assert here.ask("coffee") == "coffee:2"
+    assert len(here.named("registry.failed")) == 1
+    here.shelf.is_down = False
+
+    async def follow() -> None:
+        async with here.watching():
+            await here.until(lambda: bool(here.named("model.swapped")))
+
+    asyncio.run(follow())
+    assert here.ask("coffee") == "coffee:3"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_registry_is_opened_when_it_is_asked_and_closed_before_a_fork(home: Path) -> None:
+    """No connection lives from `close` to the next question."""
+    opened: list[Registry] = []
+
+    def open_again() -> Registry:
+        opened.append(open_registry(home))
+        return opened[-1]
+
+    source = RegistrySource(open_again)
+    assert opened == []
+    assert source.models() == source.models() == ["coffee"]
+    source.close()
+    source.close()
+    assert len(opened) == 1
+    assert source.models() == ["coffee"]
+    source.close()
+    assert len(opened) == 2
+
+
 def test_a_pool_follows_a_real_registry(registry: Registry) -> None:
     """What `fairway serve` does: real bundles, real moves."""
     pool = Pool(
-        RegistrySource(registry),
+        RegistrySource(lambda: registry),
         lambda entry, bundle: load_model(bundle, name=entry.model, version=entry.version),
         notify=lambda *_args, **_fields: None,
     )
     pool.load_all()
     assert pool.served()[0].reference == "coffee:2"
-    before = RegistrySource(registry).token()
+    before = RegistrySource(lambda: registry).token()
     registry.move_alias("coffee", "production", 1, actor="ada")
-    assert RegistrySource(registry).token() != before
+    assert RegistrySource(lambda: registry).token() != before
     pool._refresh()
     assert pool.served()[0].reference == "coffee:1"
     assert pool.aliases("coffee") == {"production": 1}
