@@ -42,7 +42,10 @@ def open_home(home: Path) -> Registry:
 def build_protocol(limits: LimitsSettings) -> NativeProtocol:
     """Return the native dialect with its limits."""
     return NativeProtocol(
-        max_rows=limits.max_rows, max_depth=limits.max_json_depth, max_text_chars=limits.max_text_chars
+        max_rows=limits.max_rows,
+        max_depth=limits.max_json_depth,
+        max_text_chars=limits.max_text_chars,
+        max_gzip_bytes=limits.max_body_bytes if limits.gzip_requests else 0,
     )
 
 

@@ -4,7 +4,8 @@
 Settings
 + home                  folder of the registry
 + server                host  port  allowed_hosts  workers  predictor
-+ limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  predict_timeout_s  max_queue
++ limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
+                        predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
 + log                   access  inputs  level
 ```
@@ -83,6 +84,11 @@ class LimitsSettings:
     max_json_depth: int = _setting(32, "Deepest nesting of a JSON body.", minimum=1, maximum=500)
     max_text_chars: int = _setting(
         1_000_000, "Longest text in one value, in characters.", minimum=1, maximum=2**31
+    )
+    gzip_requests: bool = _setting(
+        default=False,
+        doc="Read bodies with `Content-Encoding: gzip`, up to `limits.max_body_bytes` and to 100 times their "
+        "length, once unpacked.",
     )
     predict_timeout_s: float = _setting(
         60.0,

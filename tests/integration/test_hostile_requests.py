@@ -8,10 +8,13 @@ metrics, and neither log nor reply holds what was not meant for it.
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
+import os
 import re
 import socket
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,13 +23,15 @@ from typing import Any
 
 import pytest
 
-from fairway.testing import Answer, RunningServer
+from fairway.testing import Answer, RunningServer, running_server
 
 from .conftest import IRIS_ROW, MIXED_ROW, Watch, counts, problem_of, snapshot, wait_until
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 JSON = {"content-type": "application/json"}
+MULTIPART = {"content-type": "multipart/form-data; boundary=b"}
+PARTS = b"--b\r\ncontent-disposition: form-data; name=a\r\n\r\n1\r\n" * 101 + b"--b--\r\n"
 SECRET = "fw_not-for-any-log"  # noqa: S105 - looks like a key, and is to be found nowhere
 IRIS, MIXED, STRICT, MOODY, RECIPES = (
     f"/models/{name}/predict" for name in ("iris", "mixed", "strict", "moody", "recipes")
@@ -121,6 +126,12 @@ BODIES = [
     Bad("A12 form", b"a=1&b=2", 415, "media_type",
         headers={"content-type": "application/x-www-form-urlencoded"}),
     Bad("A13", b"\x1f\x8b\x08\x00", 415, "content_encoding", headers=JSON | {"content-encoding": "gzip"}),
+    Bad("C18", PARTS, 415, "media_type",
+        headers=MULTIPART),
+    Bad("C18 form", PARTS, 415,
+        "media_type", path="/models/iris", headers=MULTIPART),
+    Bad("C18 header", b"--b\r\nx: " + b"a" * MIB + b"\r\n\r\n1\r\n--b--\r\n", 415, "media_type",
+        path="/models/iris", headers=MULTIPART),
     Bad("A15", b" " * (10 * MIB + 1), 413, "body_too_large"),
     Bad("A18", b"[" + b"[1]," * 999_999 + b"[1]]", 413, "too_many_rows", path=MOODY),
     Bad("A18 bare values", {"inputs": [1] * 10_001}, 413, "too_many_rows", path=MOODY),
@@ -392,6 +403,35 @@ def test_a_declared_length_beyond_the_limit_is_refused_unread(server: RunningSer
         client.sendall(head)
         assert client.recv(64 * 1024).startswith(b"HTTP/1.1 413 ")
     assert_answers(server)
+
+
+def cpu_seconds(server: RunningServer) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def gzip_bomb(blocks: int) -> bytes:
+    """Return about ten kilobytes for each block, which stands for ten mebibytes of zeros."""
+    packer = zlib.compressobj(wbits=31)
+    head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(bytes(10 * MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + block * blocks
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the work of a process from /proc")
+def test_a_gzip_bomb_costs_next_to_nothing(zoo: Path) -> None:
+    """A14: ten megabytes that would become ten gigabytes, to a server that reads gzip."""
+    headers = JSON | {"content-encoding": "gzip"}
+    bomb = gzip_bomb(1000)
+    assert 9 * MIB < len(bomb) < 10 * MIB
+    with running_server("iris", home=zoo, environ={"FAIRWAY_LIMITS_GZIP_REQUESTS": "true"}) as server:
+        assert server.ask("/predict", gzip.compress(iris_with()), headers=headers).status == 200
+        before = cpu_seconds(server)
+        for body in (bomb, bomb[: 60 * 1024]):  # beside the event loop, and on the short way
+            answer = server.ask("/predict", body, headers=headers)
+            assert (answer.status, problem_of(answer)["code"]) == (413, "body_too_large")
+        assert cpu_seconds(server) - before < 0.5
+        assert_answers(server)
 
 
 def memory(server: RunningServer) -> int:

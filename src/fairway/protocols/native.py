@@ -28,6 +28,7 @@ from fairway.errors import (
 )
 from fairway.messages import Call, Columns, LongList, Outputs, Prediction, Reply, Row, Target
 from fairway.protocols.base import ReadsBodies
+from fairway.protocols.compressed import gunzip
 from fairway.protocols.json_body import MAX_DEPTH, parse_json
 from fairway.protocols.problems import problem_reply
 from fairway.protocols.repair import HINT, corrected_body, corrected_row
@@ -76,6 +77,7 @@ class NativeProtocol:
         max_text_chars: Longest text in one value.
         slice_bytes: Longer lists of rows are read in slices of about this size.
         slice_rows: Answers to more rows are written in slices.
+        max_gzip_bytes: Longest body after unpacking; 0 refuses compressed bodies.
     """
 
     name = "native"
@@ -88,18 +90,35 @@ class NativeProtocol:
         max_text_chars: int = 1_000_000,
         slice_bytes: int = SLICE_BYTES,
         slice_rows: int = SLICE_ROWS,
+        max_gzip_bytes: int = 0,
     ) -> None:
         self._max_rows = max_rows
         self._max_depth = max_depth
         self._max_text_chars = max_text_chars
         self._slice_bytes = slice_bytes
         self._slice_rows = slice_rows
+        self._max_gzip_bytes = max_gzip_bytes
 
     def open(self, call: Call) -> Target:
-        """Read the reference from the path and `include` from the query."""
+        """Read the reference from the path and `include` from the query; unpack the body if need be."""
+        encoding = call.header("content-encoding")
+        if encoding:
+            self._unpack(call, encoding.lower())
         _check_media_type(call)
         include = _read_include(call.query) if call.query else _NOTHING
         return Target(call, _reference_in(call.path), include)
+
+    def _unpack(self, call: Call, encoding: str) -> None:
+        if encoding == "identity":
+            return
+        if not self._max_gzip_bytes:
+            raise UnsupportedEncoding(
+                "compressed bodies are not read here",
+                hint="send the body without Content-Encoding, or start the server with limits.gzip_requests",
+            )
+        if encoding != "gzip":
+            raise UnsupportedEncoding("only gzip is read here", hint="send the header Content-Encoding: gzip")
+        call.body = gunzip(call.body, max_bytes=self._max_gzip_bytes)
 
     def prepare(self, signature: Signature) -> NativeReader:
         """Compile the signature to decoders."""
@@ -158,11 +177,6 @@ def _check_media_type(call: Call) -> None:
             'charset="utf-8"',
         }:
             _refuse_media_type(essence.strip().lower(), call.body)
-    encoding = call.header("content-encoding")
-    if encoding and encoding.lower() != "identity":
-        raise UnsupportedEncoding(
-            "compressed bodies are not read here", hint="send the body without Content-Encoding"
-        )
 
 
 def _refuse_media_type(essence: str, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from fairway.bundle.signature import Input, Output, Signature
 from fairway.errors import (
     BodyShape,
+    BodyTooLarge,
     FairwayError,
     MalformedRequest,
+    RequestError,
     SignatureMismatch,
     TooManyRows,
     UnsupportedEncoding,
@@ -140,6 +143,37 @@ def test_a_compressed_body_is_refused() -> None:
     PROTOCOL.open(call(content_encoding="identity"))
     with pytest.raises(UnsupportedEncoding):
         PROTOCOL.open(call(content_encoding="gzip"))
+
+
+UNPACKS = NativeProtocol(max_gzip_bytes=10_000)
+
+
+def test_a_compressed_body_is_unpacked_where_that_is_switched_on() -> None:
+    """It becomes the body of the call; other ways of compressing stay unknown."""
+    packed = call(gzip.compress(b'{"a":1}'), content_encoding="GZIP")
+    UNPACKS.open(packed)
+    assert packed.body == b'{"a":1}'
+    with pytest.raises(UnsupportedEncoding, match="only gzip"):
+        UNPACKS.open(call(b"", content_encoding="br"))
+
+
+@pytest.mark.parametrize("text", [b"a" * 10_001, b"a" * 9_000], ids=["the limit", "a hundredfold"])
+def test_a_compressed_body_grows_to_its_limit_only(text: bytes) -> None:
+    """To that of every body, and to a hundred times what came."""
+    with pytest.raises(BodyTooLarge):
+        UNPACKS.open(call(gzip.compress(text), content_encoding="gzip"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"{}", b"", gzip.compress(b"{}" * 50)[:-3], gzip.compress(b"{}") * 2, gzip.compress(b"{}") + b"x"],
+    ids=["not gzip", "empty", "cut off", "two files", "something behind"],
+)
+def test_what_is_not_one_gzip_file_is_refused(data: bytes) -> None:
+    """As any other malformed body."""
+    with pytest.raises(RequestError) as caught:
+        UNPACKS.open(call(data, content_encoding="gzip"))
+    assert caught.value.code == "request_invalid"
 
 
 # -- forms --
