@@ -27,6 +27,7 @@ from fairway.errors import (
     UsageError,
 )
 from fairway.flavors.base import Description, Predictor
+from fairway.flavors.forests import with_direct_trees
 from fairway.messages import Columns, Outputs
 
 FEEDS = ("frame", "matrix", "records", "texts")
@@ -155,7 +156,7 @@ class SklearnFlavor:
         """Bind the model to the way of feeding that was found when it was packed."""
         # It was fitted with names and is fed a matrix in the same order: proven equal, and much faster.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-        return _SklearnPredictor(model, signature, _feeder(options, signature))
+        return _SklearnPredictor(with_direct_trees(model), signature, _feeder(options, signature))
 
 
 def _check_predicts(model: Any) -> None:
