@@ -15,7 +15,7 @@ from fairway.compilers.parity import TOLERANCES, Proof, ask_original, prove_equa
 from fairway.compilers.program import Program, ProgramPredictor, replace_parts
 from fairway.compilers.rows import proof_rows
 from fairway.compilers.steps.base import Model, Part
-from fairway.compilers.steps.ensembles import Shares
+from fairway.compilers.steps.forests import Shares
 from fairway.compilers.steps.inputs import Numbers
 from fairway.compilers.steps.text import Analyzer
 from fairway.compilers.steps.trees import Trees
@@ -165,6 +165,23 @@ def test_large_numbers_in_float32_are_caught(start: float, subject_of: Any) -> N
 
     assert proof_of(subject, unchanged).verdict == "equal"
     assert "a number differs" in proof_of(subject, in_single_precision).fault
+
+
+@pytest.mark.parametrize("start", [1.6e9, 40_000_000.0], ids=["seconds since 1970", "ids"])
+def test_boosted_trees_in_float32_are_caught(start: float, subject_of: Any) -> None:
+    """Thresholds between neighbouring ids fall together in float32, and so do the ids."""
+    rows = start + np.random.default_rng(0).integers(0, 100, size=(600, 2)).astype(float)
+    model = HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=2)
+    subject = subject_of(model.fit(rows, rows[:, 0] % 2 == 0), rows)
+
+    def in_single_precision(part: Part) -> Part:
+        if not isinstance(part, Trees):
+            return part
+        narrow = part.threshold.astype(np.float32).astype(np.float64)
+        return dataclasses.replace(part, threshold=narrow, rounded=True)
+
+    assert proof_of(subject, unchanged).verdict == "equal"
+    assert "differs" in proof_of(subject, in_single_precision).fault
 
 
 @pytest.mark.parametrize(

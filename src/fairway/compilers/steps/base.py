@@ -30,6 +30,7 @@ from fairway.compilers.base import NotConvertible
 Array: TypeAlias = NDArray[np.float64]
 Indexes: TypeAlias = NDArray[np.intp]
 Kind: TypeAlias = Literal["columns", "records", "texts", "objects", "dense", "sparse"]
+ANY_KIND: tuple[Kind, ...] = ("columns", "records", "texts", "objects", "dense", "sparse")
 Missing: TypeAlias = Literal["refused", "kept", "filled"]
 
 PARTS: dict[str, type[Part]] = {}

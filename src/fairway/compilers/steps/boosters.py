@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.arithmetic import expit, softmax
 from fairway.compilers.steps.base import Array, Model, Source, Step, prepared, reads_model
-from fairway.compilers.steps.ensembles import BoostedClassifier, BoostedRegressor
+from fairway.compilers.steps.boosting import BoostedClassifier, BoostedRegressor
 from fairway.compilers.steps.trees import OneTree, Questions, Trees, constant_tree, plant
 
 

@@ -1,9 +1,8 @@
-"""What is made of sums of trees: single trees, forests, boosting, isolation of none."""
+"""scikit-learn's gradient boosting, with exact splits and with histograms."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,45 +27,6 @@ from fairway.compilers.steps.trees import (
     plant,
     sklearn_tree,
 )
-
-
-@dataclasses.dataclass
-class Shares(Model):
-    """The class with the largest share of the trees' votes.
-
-    Attributes:
-        trees: Sums of the leaves' class shares.
-        count: Number of trees.
-    """
-
-    is_classifier: ClassVar[bool] = True
-    trees: Step
-    count: int
-
-    def raw(self, value: Any) -> Array:
-        return self.trees(value) / self.count
-
-    def answers(self, raw: Array) -> NDArray[Any]:
-        return raw.argmax(axis=1)
-
-    def chances(self, raw: Array) -> Array:
-        return raw
-
-
-@dataclasses.dataclass
-class Mean(Model):
-    """The mean of the trees, one number per row or one per output."""
-
-    trees: Step
-    count: int
-    single: bool
-
-    def raw(self, value: Any) -> Array:
-        found = self.trees(value) / self.count
-        return found[:, 0] if self.single else found
-
-    def answers(self, raw: Array) -> NDArray[Any]:
-        return raw
 
 
 @dataclasses.dataclass
@@ -121,117 +81,6 @@ class BoostedRegressor(Model):
 
     def answers(self, raw: Array) -> NDArray[Any]:
         return raw
-
-
-@dataclasses.dataclass
-class WeightedMedian(Model):
-    """The weighted median of the trees' answers (AdaBoost for regression)."""
-
-    trees: Step
-    weights: Array
-
-    def raw(self, value: Any) -> Array:
-        answers = self.trees(value)
-        order = np.argsort(answers, axis=1)
-        shares = np.add.accumulate(self.weights[order], axis=1)
-        middle = (shares >= 0.5 * shares[:, -1:]).argmax(axis=1)
-        rows = np.arange(len(answers))
-        return answers[rows, order[rows, middle]]
-
-    def answers(self, raw: Array) -> NDArray[Any]:
-        return raw
-
-
-@dataclasses.dataclass
-class WeightedVotes(Model):
-    """The class with the largest weight of votes (AdaBoost for classification)."""
-
-    is_classifier: ClassVar[bool] = True
-    trees: Step
-    total: float
-    classes: int
-
-    def raw(self, value: Any) -> Array:
-        scores = self.trees(value) / self.total
-        if self.classes > 2:
-            return scores
-        return scores[:, 1] - scores[:, 0]
-
-    def answers(self, raw: Array) -> NDArray[Any]:
-        return (raw > 0).astype(np.intp) if raw.ndim == 1 else raw.argmax(axis=1)
-
-    def decision(self, raw: Array) -> Array:
-        return raw
-
-    def chances(self, raw: Array) -> Array:
-        if raw.ndim == 1:
-            return softmax(np.stack([-raw, raw], axis=1) / 2.0)
-        return softmax(raw / (self.classes - 1))
-
-
-def _one_output(est: Any) -> None:
-    if getattr(est, "n_outputs_", 1) != 1:
-        raise NotConvertible(f"{type(est).__name__} for several labels at once has no compiled form")
-
-
-def _takes_missing(est: Any) -> bool:
-    """Tell whether a fitted tree or ensemble of trees takes NaN: it does if it has seen any."""
-    members = getattr(est, "estimators_", None)
-    first = est if members is None else np.asarray(members, object).ravel()[0]
-    flags = getattr(first, "_support_missing_values", None)
-    seen = getattr(est, "_missing_values_in_feature_mask", None)
-    mask = getattr(first, "missing_values_in_feature_mask_", None)
-    return bool((seen is not None and np.any(seen)) or (mask is not None and np.any(mask))) or (
-        flags is not None and _has_missing_side(est)
-    )
-
-
-def _has_missing_side(est: Any) -> bool:
-    tags = getattr(est, "__sklearn_tags__", None)
-    return bool(tags is not None and tags().input_tags.allow_nan)
-
-
-def _shares(tree: Any) -> Array:
-    """Return the class shares of every node, as `predict_proba` gives them."""
-    counts = array(tree.value[:, 0, :])
-    total = counts.sum(axis=1, keepdims=True)
-    total[total == 0.0] = 1.0
-    # From scikit-learn 1.3 on nodes hold shares already; before they held counts.
-    return counts if np.allclose(total, 1.0) else counts / total
-
-
-def _all_trees(est: Any) -> list[Any]:
-    return [est] if hasattr(est, "tree_") else list(est.estimators_)
-
-
-@reads_model(
-    "DecisionTreeClassifier",
-    "ExtraTreeClassifier",
-    "RandomForestClassifier",
-    "ExtraTreesClassifier",
-    missing="kept",
-)
-def read_forest_classifier(est: Any, source: Source) -> Model:
-    """Read a tree or forest that votes."""
-    _one_output(est)
-    members = _all_trees(est)
-    trees = [sklearn_tree(member.tree_, _shares(member.tree_)) for member in members]
-    return Shares(plant(trees, rounded=True, missing=_takes_missing(est)), len(trees))
-
-
-@reads_model(
-    "DecisionTreeRegressor",
-    "ExtraTreeRegressor",
-    "RandomForestRegressor",
-    "ExtraTreesRegressor",
-    missing="kept",
-)
-def read_forest_regressor(est: Any, source: Source) -> Model:
-    """Read a tree or forest that averages."""
-    members = _all_trees(est)
-    trees = [sklearn_tree(member.tree_, array(member.tree_.value[:, :, 0])) for member in members]
-    planted = plant(trees, rounded=True, missing=_takes_missing(est))
-    return Mean(planted, len(trees), est.n_outputs_ == 1)
 
 
 def _boosted_trees(est: Any, start: Array) -> list[OneTree]:
@@ -349,34 +198,3 @@ def read_histogram_regressor(est: Any, source: Source) -> Model:
     steps, trees = _histogram_model(est, source, 1)
     link = "log" if est.loss in {"poisson", "gamma"} else "identity"
     return prepared(steps, BoostedRegressor(trees, link))
-
-
-def _tree_members(est: Any) -> Iterator[Any]:
-    """Yield the trees of an AdaBoost ensemble."""
-    for member in est.estimators_:
-        if not type(member).__name__.endswith(("TreeClassifier", "TreeRegressor")):
-            raise NotConvertible(f"AdaBoost over {type(member).__name__} has no compiled form")
-        yield member
-
-
-@reads_model("AdaBoostClassifier")
-def read_ada_boost_classifier(est: Any, source: Source) -> Model:
-    """Read an AdaBoostClassifier over trees: each votes with its weight, for one class against the rest."""
-    count = len(est.classes_)
-    if count < 2:
-        raise NotConvertible("AdaBoost for a single class has no compiled form")
-    trees = []
-    for member, weight in zip(_tree_members(est), est.estimator_weights_, strict=False):
-        votes = np.searchsorted(est.classes_, member.classes_)[_shares(member.tree_).argmax(axis=1)]
-        values = np.where(votes[:, None] == np.arange(count), weight, -1.0 / (count - 1) * weight)
-        trees.append(sklearn_tree(member.tree_, values))
-    total = float(np.sum(est.estimator_weights_))
-    return WeightedVotes(plant(trees, rounded=True, missing=False), total, count)
-
-
-@reads_model("AdaBoostRegressor")
-def read_ada_boost_regressor(est: Any, source: Source) -> Model:
-    """Read an AdaBoostRegressor over trees."""
-    trees = [sklearn_tree(m.tree_, array(m.tree_.value[:, :, 0])) for m in _tree_members(est)]
-    planted = plant(trees, rounded=True, missing=False, separate=True)
-    return WeightedMedian(planted, array(est.estimator_weights_[: len(trees)]))
