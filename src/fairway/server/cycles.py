@@ -1,10 +1,12 @@
-"""What a call of the short way leaves behind when its answer is not there at once."""
+"""Around uvicorn's cycles, which answer one request each: their input and output, and a short one of ours."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from fairway.messages import Reply
 
@@ -43,3 +45,25 @@ class Started:
         except StopIteration as done:
             reply: Reply = done.value
             return reply
+
+
+class Flow(FlowControl):
+    """Reads on only if the connection wants it: a client that asks without end waits for its answers."""
+
+    def __init__(self, transport: asyncio.Transport, wants_data: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._wants_data = wants_data
+
+    def resume_reading(self) -> None:
+        """Resume, unless answers are due or not taken."""
+        if not self.write_paused and self._wants_data():
+            super().resume_reading()
+
+
+class Outlet:
+    """What uvicorn's cycles write to: closing it leaves the client the time to read."""
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = end

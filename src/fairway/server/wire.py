@@ -18,36 +18,25 @@ import asyncio
 import logging
 import re
 import select
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fairway.errors import (
-    BodyTooLarge,
     FairwayError,
-    HeadersTooLarge,
     InternalError,
-    MalformedRequest,
     RequestError,
     RequestTimeout,
-    UriTooLong,
 )
 from fairway.messages import Call, Reply
-from fairway.server.cycles import ShortCycle, Started
+from fairway.server.cycles import Flow, Outlet, ShortCycle, Started
+from fairway.server.framing import Framing
 from fairway.server.heads import Head
 
 if TYPE_CHECKING:
     from fairway.server.app import App
 
-MAX_URL_BYTES = 32 * 1024
-MAX_HEADER_BYTES = 16 * 1024
-MAX_HEADERS = 100
-MAX_CHUNKS = 65_536
-MAX_FRAMING_BYTES = 2**20
-"""Most bytes of a request that are not its body: the head, the lines of the chunks, trailers."""
 MAX_SHORT_BODY_BYTES = 64 * 1024
 HEADER_TIMEOUT_S = 10.0
 BODY_IDLE_S = 10.0
@@ -60,32 +49,8 @@ READ_S = 0.01
 LINGER_S = 2.0
 
 _SHORT_URL = re.compile(rb"(/predict|/models/[A-Za-z0-9._@:-]+/predict)(?:\?([!-~]*))?")
-_ABSOLUTE_URL = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
-_FRAMING = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
 
 _IDLE, _HEAD, _BODY = range(3)
-
-
-class _Flow(FlowControl):
-    """Reads on only if the connection wants it: a client that asks without end waits for its answers."""
-
-    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
-        super().__init__(transport)
-        self._connection = connection
-
-    def resume_reading(self) -> None:
-        """Resume, unless answers are due or not taken."""
-        if not self.write_paused and self._connection.wants_data():
-            super().resume_reading()
-
-
-class _Outlet:
-    """What uvicorn's cycles write to: closing it leaves the client the time to read."""
-
-    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = end
 
 
 class Connection(HttpToolsProtocol):
@@ -112,10 +77,7 @@ class Connection(HttpToolsProtocol):
         self._short: ShortCycle | None = None
         self._head: Head | None = None
         self.url = self._body = b""
-        self._header_bytes = self._body_bytes = self._framed_bytes = 0
-        self._declared_bytes = self._chunk_count = 0
-        self._hosts: list[bytes] = []
-        self._codings: list[bytes] = []
+        self._framing = Framing(self._max_body_bytes)
         self._keep_alive = True
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._prefix = b""
@@ -125,8 +87,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to watch the connection."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self)
-        self._outlet = _Outlet(transport, self._end)
+        self.flow = Flow(transport, self.wants_data)
+        self._outlet = Outlet(transport, self._end)
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,7 +112,7 @@ class Connection(HttpToolsProtocol):
         self._parse(data)
         self._received = b""
         if self._stage != _IDLE:
-            self._limit_framing(len(data))
+            self._count_wire(len(data))
 
     def _parse(self, rest: bytes) -> None:
         while rest:
@@ -177,15 +139,11 @@ class Connection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         return b"".join(head) + b"\r\n" + rest
 
-    def _limit_framing(self, size: int) -> None:
-        """Refuse a head, chunk lines or trailers without an end, which the parser collects or skips."""
-        self._framed_bytes += size
-        if self._is_over or self._framed_bytes - self._body_bytes <= MAX_FRAMING_BYTES:
-            return
-        if self._stage == _HEAD:
-            self._refuse(HeadersTooLarge(MAX_HEADER_BYTES, MAX_HEADERS))
-        else:
-            self._refuse(MalformedRequest("chunk_limit", "the lines around the chunks are too long"))
+    def _count_wire(self, size: int) -> None:
+        try:
+            self._framing.count_wire(size, has_head=self._stage == _BODY)
+        except FairwayError as error:
+            self._refuse(error)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for it, uvicorn has no use
         """Go on answering a client that only stops sending; what was half sent is no request."""
@@ -278,48 +236,30 @@ class Connection(HttpToolsProtocol):
             raise ConnectionAbortedError  # nothing behind the last request is read (RFC 9112, 9.6)
         super().on_message_begin()
         self._stage, self._since = _HEAD, self._last_data
-        self._header_bytes = self._body_bytes = self._framed_bytes = 0
-        self._declared_bytes = self._chunk_count = 0
+        self._framing = Framing(self._max_body_bytes)
         self._head = None
-        if self._hosts:
-            self._hosts = []
-        if self._codings:
-            self._codings = []
 
     def on_url(self, url: bytes) -> None:
         """Collect the request target up to its limit."""
-        if len(self.url) + len(url) > MAX_URL_BYTES:
-            raise UriTooLong(MAX_URL_BYTES)
+        self._framing.count_url(len(self.url) + len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header up to the limits."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
-            raise HeadersTooLarge(MAX_HEADER_BYTES, MAX_HEADERS)
+        self._framing.count_header(len(name) + len(value), len(self.headers))
         if self._stage == _BODY:  # a trailer says nothing about the request (RFC 9110, 6.5.1)
             return
         name = name.lower()
-        if name in _FRAMING:
-            self._on_framing_header(name, value)
+        self._framing.note(name, value)
         self.headers.append((name, value))
-
-    def _on_framing_header(self, name: bytes, value: bytes) -> None:
-        if name == b"host":
-            self._hosts.append(value)
-        elif name == b"content-length":
-            # The parser lets one such header through, of digits below 2^64; there may be zeros before them.
-            self._declared_bytes = int(value.strip()[-20:])
-        elif name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
-        else:
-            self._codings.append(value.lower())
 
     def on_headers_complete(self) -> None:
         """Choose the short way for a predict call that nothing stands before."""
         self._stage, self._since = _BODY, self._last_data
         version = self.parser.get_http_version()
-        self._check_head(version)
+        self._framing.check_head(self.parser.get_method(), version)
+        self.url = self._framing.to_origin(self.url, self.headers)
+        self.expect_100_continue = self._framing.expects_continue
         self._head = self._short_head()
         if self._head is not None:
             self._keep_alive = version != "1.0" and self.parser.should_keep_alive()
@@ -332,43 +272,13 @@ class Connection(HttpToolsProtocol):
             if self.expect_100_continue or self._draining:
                 self.cycle.keep_alive = False
 
-    def _check_head(self, version: str) -> None:
-        if version == "1.0":
-            self.expect_100_continue = False  # RFC 9110, 10.1.1
-        elif version != "1.1":
-            raise RequestError("this is another version of HTTP", hint="speak HTTP/1.1")
-        if len(self._hosts) > 1 or (not self._hosts and version == "1.1"):
-            raise RequestError("the request names no host, or several", hint="send one Host header")
-        if self._codings and (self._codings != [b"chunked"] or version == "1.0"):
-            raise RequestError("the body has a transfer coding that is not read here", hint="send it chunked")
-        if self.parser.get_method() == b"CONNECT":
-            raise RequestError("this is no proxy")
-        if not self.url.startswith(b"/") and (absolute := _ABSOLUTE_URL.fullmatch(self.url)):
-            self._take_origin(absolute)
-        if self._declared_bytes > self._max_body_bytes:
-            raise BodyTooLarge(self._max_body_bytes)
-
-    def _take_origin(self, absolute: re.Match[bytes]) -> None:
-        """Read a full address as path and host; its own host counts (RFC 9112, 3.2.2)."""
-        authority, rest = absolute.groups()
-        if b"@" in authority:  # RFC 9110, 4.2.4
-            raise RequestError("the address holds a user name")
-        self.url = rest if rest.startswith(b"/") else b"/" + rest
-        self._hosts = [authority]
-        self.headers[:] = [header for header in self.headers if header[0] != b"host"]
-        self.headers.append((b"host", authority))
-
     def on_chunk_header(self) -> None:
         """Count chunks: many tiny ones cost far more than their bytes."""
-        self._chunk_count += 1
-        if self._chunk_count > MAX_CHUNKS:
-            raise MalformedRequest("chunk_limit", f"the body has more than {MAX_CHUNKS} chunks")
+        self._framing.count_chunk()
 
     def on_body(self, body: bytes) -> None:
         """Collect the body up to its limit."""
-        self._body_bytes += len(body)
-        if self._body_bytes > self._max_body_bytes:
-            raise BodyTooLarge(self._max_body_bytes)
+        self._framing.count_body(len(body))
         if self._head is not None:
             self._body = self._body + body if self._body else body
         else:
@@ -416,15 +326,17 @@ class Connection(HttpToolsProtocol):
         """Return what there is to know of the request if it may take the short way."""
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
             return None
-        if not 0 < self._declared_bytes <= MAX_SHORT_BODY_BYTES:  # chunked, empty, or better read with ease
+        if (
+            not 0 < self._framing.declared_bytes <= MAX_SHORT_BODY_BYTES
+        ):  # chunked, empty, or better read with ease
             return None
         match = _SHORT_URL.fullmatch(self.url)
         if match is None or b".." in self.url or self._unanswered:
             return None
-        if not self.app.allows_host(self._hosts[0] if self._hosts else b""):
+        if not self.app.allows_host(self._framing.hosts[0] if self._framing.hosts else b""):
             return None
         query = match[2].decode() if match[2] else ""
-        return Head(match[1].decode(), query, self.headers, body_bytes=self._declared_bytes)
+        return Head(match[1].decode(), query, self.headers, body_bytes=self._framing.declared_bytes)
 
     def _answer(self, head: Head, body: bytes) -> None:
         call = Call("POST", head.path, head.query, head.header, body)
@@ -504,7 +416,7 @@ class Connection(HttpToolsProtocol):
         age = now - self._since
         if now - self._last_data > BODY_IDLE_S or age > BODY_TOTAL_S:
             return True
-        return age > BODY_IDLE_S and self._body_bytes < MIN_BYTES_PER_S * age
+        return age > BODY_IDLE_S and self._framing.body_bytes < MIN_BYTES_PER_S * age
 
     def _is_unread(self, now: float) -> bool:
         """Tell whether the client has taken next to nothing of its answers for half a minute."""
