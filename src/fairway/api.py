@@ -24,6 +24,7 @@ from fairway.errors import FairwayError, UsageError
 from fairway.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # every verb loads what it needs when it is called: `fairway --help` needs none of it
+    from fairway.batch.local import Progress, ScoreSummary
     from fairway.bundle.bundle import Bundle
     from fairway.bundle.manifest import Manifest
     from fairway.bundle.signature import Signature
@@ -421,6 +422,63 @@ def predict(
     protocol = build_protocol(settings.limits)
     reply = _outside_loop(lambda: asyncio.run(engine_of(model).answer(call, protocol)))
     return json.loads(reply.body)
+
+
+def score(  # noqa: PLR0913 - everything about a run is said here; all but three by name
+    reference: str | Path,
+    source: str | Path,
+    output: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002 - the word for it everywhere
+    include: Iterable[str] = (),
+    keep: Iterable[str] | None = (),
+    strict: bool = False,
+    overwrite: bool = False,
+    restart: bool = False,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    home: str | Path | None = None,
+) -> ScoreSummary:
+    """Predict every row of a file, in constant memory, on all cores.
+
+    A run that was interrupted goes on when the same call is made again, and its output is the same to the
+    last byte as that of a run that was not.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        source: The input: CSV, TSV, NDJSON, Parquet, Arrow IPC file (feather) or stream, told by its content.
+        output: Where the predictions go. The file is there when all rows are.
+        format: Format of the output: `csv`, `tsv`, `ndjson`, `parquet`, `arrow`, `arrows`. Default: by its
+            name.
+        include: What to add: `probabilities`.
+        keep: Columns of the input to copy to the output; None copies all.
+        strict: Stop at the first row that does not fit, instead of noting it in `<output>.errors.ndjson`.
+        overwrite: Replace an output that is there.
+        restart: Forget what an interrupted run has done.
+        workers: Processes. Default: one per core.
+        on_progress: Told now and then how far it is.
+        home: Folder of the registry.
+
+    Raises:
+        BatchError: The input cannot be read or does not fit the model, the output exists, a row is at fault.
+    """
+    from fairway.batch.local import ScoreOptions, score_file
+
+    settings = _settings(home)
+    options = ScoreOptions(
+        format=format,
+        include=frozenset(include),
+        keep=None if keep is None else tuple(keep),
+        strict=strict,
+        overwrite=overwrite,
+        restart=restart,
+        workers=workers,
+        max_text_chars=settings.limits.max_text_chars,
+        max_depth=settings.limits.max_json_depth,
+    )
+    # The registry is closed again when the model is there: workers are forked from this process.
+    model = load(reference, home=settings.home)
+    return score_file(model, Path(source), Path(output), options, on_progress=on_progress or (lambda _: None))
 
 
 def serve(

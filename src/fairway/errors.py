@@ -51,6 +51,12 @@ FairwayError
 |  + ModelNotReady         model_not_ready
 |  + Overloaded            overloaded
 |  + PredictionTimeout     predict_timeout
++ BatchError               batch_failed         a file could not be scored
+|  + TableInvalid          table_invalid        the input is damaged or lacks columns of the model
+|  + OutputExists          output_exists        nothing is overwritten
+|  + RunDiffers            run_differs          the interrupted run at this place is another one
+|  + RowRefused            row_refused          a row is at fault and none may be (--strict)
+|  + WorkerLost            worker_lost          a worker process was killed
 + InternalError            internal_error       a fault of fairway itself
 + PortInUse                port_in_use
 + RemoteError              raised by the client; holds the problem document that it received
@@ -63,7 +69,7 @@ sentence. A fault is one field of one row; its code is one of `FAULT_CODES`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 EXIT_FAILED = 1
@@ -603,6 +609,82 @@ class PredictionTimeout(PredictionError):
     code = "predict_timeout"
     title = "The model took too long"
     status = 504
+
+
+class BatchError(FairwayError):
+    """A file could not be scored."""
+
+    code = "batch_failed"
+    title = "The file could not be scored"
+
+
+class TableInvalid(BatchError):
+    """The input cannot be read, or lacks columns that the model needs."""
+
+    code = "table_invalid"
+    title = "The input table cannot be used"
+    status = 422
+
+
+class OutputExists(BatchError):
+    """There is a file where the output or its error file would go."""
+
+    code = "output_exists"
+    title = "The output exists"
+    status = 409
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"{path} exists and is not overwritten", hint="choose another name, or give --overwrite"
+        )
+
+
+class RunDiffers(BatchError):
+    """An interrupted run of another input, model or options lies where the output would go."""
+
+    code = "run_differs"
+    title = "The interrupted run is another one"
+    status = 409
+
+    def __init__(
+        self, detail: str, *, hint: str = "give --restart to forget that run and begin anew"
+    ) -> None:
+        super().__init__(detail, hint=hint)
+
+
+class RowRefused(BatchError):
+    """A row does not fit, and the run was told to stop at the first.
+
+    Attributes:
+        error: The first line of the error file, as a dict.
+    """
+
+    code = "row_refused"
+    title = "A row does not fit"
+    status = 422
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        line = f" (line {error['line']})" if "line" in error else ""
+        place = f" - at {error['pointer']}" if error["pointer"] else ""
+        super().__init__(
+            f"row {error['row']}{line}: {error['message']}{place}",
+            hint="correct it, or run without --strict: such rows then go to the error file",
+        )
+        self.error = error
+
+
+class WorkerLost(BatchError):
+    """A worker process died; what was done is kept."""
+
+    code = "worker_lost"
+    title = "A worker process died"
+
+    def __init__(self, exit_code: int) -> None:
+        how = f"killed by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"
+        super().__init__(
+            f"a worker process was {how}; the memory may be too small for all of them",
+            hint="run the same command again with fewer --workers: it goes on where it stopped",
+        )
 
 
 class InternalError(FairwayError):

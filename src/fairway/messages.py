@@ -165,6 +165,83 @@ class Columns:
         return Columns(self.names, self.rows[start:stop], self.flags and self.flags[start:stop])
 
 
+class ArrayColumns(Columns):
+    """Rows that were read as a table: one array per input, no Python object per value.
+
+    `rows` and `flags` are made when somebody asks for them; a predictor that is fed a matrix never does.
+
+    Args:
+        names: Input names in signature order.
+        arrays: One per input: float64 (NaN where missing), int64 or bool (nothing missing), else a list with
+            None where missing.
+        unseen: What policies let through: input name, fault code, and for each row whether it is concerned.
+    """
+
+    __slots__ = ("arrays", "unseen")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        arrays: Sequence[NDArray[Any] | list[Any]],
+        unseen: Sequence[tuple[str, str, NDArray[np.bool_]]] = (),
+    ) -> None:
+        self.names = names
+        self.arrays = arrays
+        self.unseen = unseen
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked only while the slot is empty: what is made here is kept in it.
+        if name == "rows":
+            self.rows = list(zip(*map(self.column, range(len(self.names))), strict=True))
+            return self.rows
+        if name == "flags":
+            self.flags = self._flags()
+            return self.flags
+        raise AttributeError(name)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def _flags(self) -> Sequence[Mapping[str, str]] | None:
+        if not self.unseen:
+            return None
+        flags: list[dict[str, str]] = [{} for _ in range(len(self))]
+        for name, code, concerned in self.unseen:
+            for n in concerned.nonzero()[0].tolist():
+                flags[n][name] = code
+        return flags
+
+    def column(self, index: int) -> list[Any]:
+        """Return the values of one input, by its place in the signature."""
+        array = self.arrays[index]
+        if isinstance(array, list):
+            return array
+        values: list[Any] = array.tolist()
+        if array.dtype.kind != "f":
+            return values
+        return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the values of every input by name, in signature order."""
+        return {name: self.column(index) for index, name in enumerate(self.names)}
+
+    def matrix(self, indexes: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Return the inputs (or some of them) as a float64 matrix; a missing value is NaN."""
+        import numpy as np
+
+        chosen = range(len(self.names)) if indexes is None else indexes
+        matrix = np.empty((len(self), len(chosen)), np.float64)
+        for place, index in enumerate(chosen):
+            matrix[:, place] = self.arrays[index]
+        return matrix
+
+    def part(self, start: int, stop: int) -> ArrayColumns:
+        """Return some of the rows, from *start* up to but without *stop*."""
+        unseen = [(name, code, concerned[start:stop]) for name, code, concerned in self.unseen]
+        kept = [entry for entry in unseen if entry[2].any()]
+        return ArrayColumns(self.names, [array[start:stop] for array in self.arrays], kept)
+
+
 class Outputs:
     """What a model answered, as plain Python values.
 

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "testing"),
     ("api",),
     ("assemble",),
-    ("server", "client", "tuning"),
+    ("server", "client", "tuning", "batch"),
     ("lifecycle",),
     ("inference",),
     ("compilers", "registry", "protocols"),

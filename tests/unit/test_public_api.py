@@ -28,6 +28,7 @@ EXPECTED = [
     "push",
     "remove_alias",
     "rollback",
+    "score",
     "serve",
     "show",
     "tune",

@@ -63,7 +63,7 @@ def escape_pointer(token: str) -> str:
 _UNLISTED = Fault("", "feature_unknown", "")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """A value does not fit its input; holds fault code, message and the place below the value."""
 
     def __init__(self, code: str, message: str, *, got: str = "", below: str = "") -> None:
@@ -181,8 +181,8 @@ class Validator:
                 faults.append(Fault(pointer, "value_missing", message, expected, "null"))
             return None
         try:
-            return _CONVERTERS[entry.kind](value, entry, self._max_text_chars)
-        except _Refused as refused:
+            return convert_value(value, entry, self._max_text_chars)
+        except Refused as refused:
             code, message, got, below = refused.fault
             faults.append(Fault(pointer + below, code, message, expected, got))
             return None
@@ -251,12 +251,12 @@ class _Policies:
                 yield i, "category_unknown"
 
 
-def _mismatch(expected: str, value: Any) -> _Refused:
+def _mismatch(expected: str, value: Any) -> Refused:
     got = json_kind(value)
     message = f"expected {expected}, got {got}"
     if got == "string" and expected in {"number", "integer"} and _reads_as_number(value):
         message += "; send the number without quotes"
-    return _Refused("value_type", message, got=got)
+    return Refused("value_type", message, got=got)
 
 
 def _reads_as_number(text: str) -> bool:
@@ -276,7 +276,7 @@ def _number(value: Any, _entry: Input, _max_chars: int) -> float:
         return float(value)
     if value.bit_length() > 1023 or int(float(value)) != value:
         message = "the integer cannot be held exactly by a number (float64); the limit is 2^53"
-        raise _Refused("number_range", message, got="integer")
+        raise Refused("number_range", message, got="integer")
     return float(value)
 
 
@@ -286,10 +286,10 @@ def _integer(value: Any, _entry: Input, _max_chars: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         if isinstance(value, float):
             message = "expected integer, got a number with a fraction or beyond 2^53"
-            raise _Refused("value_type", message, got="number")
+            raise Refused("value_type", message, got="number")
         raise _mismatch("integer", value)
     if not _INT64_MIN <= value <= _INT64_MAX:
-        raise _Refused("number_range", "the integer needs more than 64 bits", got="integer")
+        raise Refused("number_range", "the integer needs more than 64 bits", got="integer")
     return value
 
 
@@ -304,7 +304,7 @@ def _text(value: Any, entry: Input, max_chars: int) -> str:
         raise _mismatch(expected_kind(entry), value)
     if len(value) > max_chars:
         message = f"the text has {len(value)} characters; the limit is {max_chars}"
-        raise _Refused("value_too_long", message, got="string")
+        raise Refused("value_too_long", message, got="string")
     return value
 
 
@@ -321,7 +321,7 @@ def _datetime(value: Any, entry: Input, _max_chars: int) -> datetime.datetime:
         return parse_datetime(value)
     except (ValueError, OverflowError):
         message = "the text is no existing date and time; write it like 2026-02-28T13:45:00"
-        raise _Refused("value_format", message, got="string") from None
+        raise Refused("value_format", message, got="string") from None
 
 
 def _list_of(convert: Callable[[Any, Input, int], Any]) -> Callable[[Any, Input, int], list[Any]]:
@@ -332,9 +332,9 @@ def _list_of(convert: Callable[[Any, Input, int], Any]) -> Callable[[Any, Input,
         for n, item in enumerate(value):
             try:
                 items.append(convert(item, entry, max_chars))
-            except _Refused as refused:
+            except Refused as refused:
                 code, message, got, _ = refused.fault
-                raise _Refused(code, message, got=got, below=f"/{n}") from None
+                raise Refused(code, message, got=got, below=f"/{n}") from None
         return items
 
     return convert_list
@@ -356,7 +356,7 @@ def _vector(value: Any, entry: Input, max_chars: int) -> list[float]:
     numbers = _list_of(_number)(value, entry, max_chars)
     if len(numbers) != entry.width:
         message = f"expected {entry.width} numbers, got {len(numbers)}"
-        raise _Refused("value_type", message, got="array")
+        raise Refused("value_type", message, got="array")
     return numbers
 
 
@@ -373,23 +373,37 @@ _CONVERTERS: dict[str, Callable[[Any, Input, int], Any]] = {
 }
 
 
+def convert_value(value: Any, entry: Input, max_text_chars: int) -> Any:
+    """Return a value that is there as its input's kind takes it.
+
+    Raises:
+        Refused: It is no such value.
+    """
+    return _CONVERTERS[entry.kind](value, entry, max_text_chars)
+
+
 class RowTypes:
     """The fast front: msgspec types of one row, and how their values become columns.
+
+    Args:
+        signature: Inputs and policies.
+        max_text_chars: Longest text that is read, in code points.
+        closed: Whether a record may hold the inputs only, as in a request; lines of a table hold more.
 
     Attributes:
         record: Struct type of a row written as an object; None when msgspec cannot take the names.
         array: Tuple type of a row written as an array in signature order.
     """
 
-    def __init__(self, signature: Signature, *, max_text_chars: int = 1_000_000) -> None:
+    def __init__(self, signature: Signature, *, max_text_chars: int = 1_000_000, closed: bool = True) -> None:
         self._names = signature.names
         self._inputs = signature.inputs
         self._policies = _Policies(signature)
         types = [_msgspec_type(entry, max_text_chars) for entry in signature.inputs]
-        self.record = _record_type(signature.inputs, types)
+        self.record = _record_type(signature.inputs, types, closed=closed)
         self.array = tuple[tuple(types)]  # type: ignore[misc]
         self._texts = [
-            i for i, e in enumerate(signature.inputs) if e.kind in _STRING_KINDS and not _has_int_levels(e)
+            i for i, e in enumerate(signature.inputs) if e.kind in _STRING_KINDS and not has_int_levels(e)
         ]
         self._optional = any(entry.nullable for entry in signature.inputs)
         self._datetimes = [i for i, e in enumerate(signature.inputs) if e.kind == "datetime"]
@@ -442,7 +456,8 @@ class RowTypes:
 _STRING_KINDS = frozenset({"text", "category", "datetime", "text_list", "category_list"})
 
 
-def _has_int_levels(entry: Input) -> bool:
+def has_int_levels(entry: Input) -> bool:
+    """Tell whether the levels of a category are numbers."""
     return bool(entry.levels) and isinstance(entry.levels[0], int)
 
 
@@ -450,7 +465,7 @@ def _has_int_levels(entry: Input) -> bool:
 _ESCAPED_IN_JSON = re.compile(r'[\\"\x00-\x1f]')
 
 
-def _record_type(inputs: Sequence[Input], types: Sequence[Any]) -> Any:
+def _record_type(inputs: Sequence[Input], types: Sequence[Any], *, closed: bool) -> Any:
     if any(_ESCAPED_IN_JSON.search(entry.name) for entry in inputs):
         return None
     fields = [
@@ -461,7 +476,7 @@ def _record_type(inputs: Sequence[Input], types: Sequence[Any]) -> Any:
         "Record",
         fields,
         rename={f"f{i}": entry.name for i, entry in enumerate(inputs)},
-        forbid_unknown_fields=True,
+        forbid_unknown_fields=closed,
         kw_only=True,
         gc=False,
     )
@@ -472,7 +487,7 @@ def _msgspec_type(entry: Input, max_text_chars: int) -> Any:
     number: Any = Annotated[float, msgspec.Meta(gt=-MAX_EXACT_INTEGER, lt=MAX_EXACT_INTEGER)]
     integer: Any = Annotated[int, msgspec.Meta(ge=_INT64_MIN, le=_INT64_MAX)]
     text: Any = Annotated[str, msgspec.Meta(max_length=max_text_chars)]
-    level: Any = integer if _has_int_levels(entry) else text
+    level: Any = integer if has_int_levels(entry) else text
     kind = {
         "number": number,
         "integer": integer,

@@ -31,6 +31,7 @@ VERBS = (
     "rollback",
     "serve",
     "predict",
+    "score",
     "bench",
     "tune",
     "settings",

@@ -28,7 +28,7 @@ from fairway.errors import (
 )
 from fairway.flavors.base import Description, Predictor
 from fairway.flavors.forests import with_direct_trees
-from fairway.messages import Columns, Outputs
+from fairway.messages import ArrayColumns, Columns, Outputs
 
 FEEDS = ("frame", "matrix", "records", "texts")
 DEFAULT_OUTPUT = "prediction"
@@ -404,21 +404,31 @@ class _FrameFeed:
             import pandas as pd
         except ImportError as cause:
             raise MissingExtra("pandas", "pandas", purpose="a model fitted on a data frame") from cause
+        dtypes = options["dtypes"]
         self._frame = pd.DataFrame
         self._series = [
             _series_maker(
                 entry.kind,
-                options["dtypes"].get(entry.name, ""),
+                dtypes.get(entry.name, ""),
                 options["categories"].get(entry.name),
                 nones=entry.name in options.get("nones", ()),
             )
             for entry in signature.inputs
         ]
+        self._takes_array = [
+            entry.kind == "number" and not pd.api.types.is_extension_array_dtype(dtypes.get(entry.name, ""))
+            for entry in signature.inputs
+        ]
 
     def __call__(self, columns: Columns) -> Any:
-        values = columns.columns()
-        made = [make(column) for make, column in zip(self._series, values.values(), strict=True)]
-        return self._frame(dict(zip(values, made, strict=True)), copy=False)
+        made = [make(self._values(columns, index)) for index, make in enumerate(self._series)]
+        return self._frame(dict(zip(columns.names, made, strict=True)), copy=False)
+
+    def _values(self, columns: Columns, index: int) -> Any:
+        """Return an input's values: an array as it is where that gives the same series as a list would."""
+        if self._takes_array[index] and type(columns) is ArrayColumns:
+            return columns.arrays[index]
+        return columns.column(index)
 
 
 def _series_maker(

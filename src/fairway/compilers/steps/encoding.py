@@ -11,7 +11,7 @@ import numpy as np
 from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.base import Array, Indexes, Source, Step, reads_transformer
 from fairway.compilers.steps.scaling import array
-from fairway.messages import Columns
+from fairway.messages import ArrayColumns, Columns
 
 _REFUSED = -2
 _NOTHING = -1
@@ -46,6 +46,8 @@ class OneHot(Step):
 
     def __call__(self, value: Any) -> Array:
         out = np.zeros((len(value) if isinstance(value, Columns) else len(value[0]), self.width))
+        if type(value) is ArrayColumns:
+            value = {index: value.column(index) for index, _, _ in self._plan}
         if isinstance(value, Columns):
             for target, row in zip(out, value.rows, strict=True):
                 for index, table, unknown in self._plan:

@@ -12,7 +12,7 @@ import numpy as np
 from fairway.bundle.signature import Signature
 from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.base import Array, Chain, Column, Kind, Source, SparseRows, Step
-from fairway.messages import Columns
+from fairway.messages import ArrayColumns, Columns
 
 _NUMERIC = frozenset({"number", "integer", "boolean"})
 
@@ -37,7 +37,9 @@ class Numbers(Step):
             self._get = (lambda row: (row[first],)) if one else operator.itemgetter(*self.indexes)
 
     def __call__(self, value: Columns) -> Array:
-        if self._get is None:
+        if type(value) is ArrayColumns:
+            matrix = value.matrix(self.indexes)
+        elif self._get is None:
             # Columns of another kind may hold their numbers as a matrix already.
             matrix = np.array(value.rows, np.float64) if type(value) is Columns else value.matrix()
         else:
@@ -64,6 +66,8 @@ class Values(Step):
     indexes: list[int]
 
     def __call__(self, value: Columns) -> list[list[Any]]:
+        if type(value) is ArrayColumns:
+            return [value.column(index) for index in self.indexes]
         rows = value.rows
         return [[row[index] for row in rows] for index in self.indexes]
 
@@ -75,8 +79,7 @@ class Texts(Step):
     index: int
 
     def __call__(self, value: Columns) -> list[Any]:
-        index = self.index
-        return [row[index] for row in value.rows]
+        return value.column(self.index)
 
 
 @dataclasses.dataclass
