@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from fairway.batch.base import CHUNK_ROWS, Chunk, Field, Reading, check_columns, kept_names
+from fairway.batch.values import Numbered, Repeated, as_text
 from fairway.bundle.columnar import ColumnReader
 from fairway.bundle.validation import escape_pointer
 from fairway.errors import Fault, MissingExtra, SignatureMismatch, TableInvalid
@@ -310,11 +313,14 @@ class ArrowWriter:
 
 def _array(column: Any, kind: Any) -> Any:
     pa = import_arrow()
+    if isinstance(column, Repeated):
+        return pa.repeat(pa.scalar(column.value, kind), len(column))
+    if isinstance(column, Numbered):
+        numbers = pa.array(np.arange(column.numbers.start, column.numbers.stop)).cast(pa.string())
+        return pa.compute.binary_join_element_wise(column.prefix, numbers, ".")
     if hasattr(column, "type"):
         return column
     if pa.types.is_string(kind):
-        from fairway.batch.values import as_text
-
         column = as_text(column)
     return pa.array(column, kind)
 

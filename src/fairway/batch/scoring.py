@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from fairway.batch.base import Block, Chunk, Field, Table, Writer
+from fairway.batch.values import Numbered, Repeated
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
 from fairway.errors import Fault, ModelFailed, RequestError, UsageError
@@ -107,12 +108,11 @@ class Scorer:
         for rows, columns in answers.readable(0, chunk.rows):
             answers.predict(rows, columns)
         model = self.model
-        ids = [f"{self.run}.{n}" for n in range(chunk.start, chunk.start + chunk.rows)]
         written = [
             *block.kept(),
-            ids,
-            [model.name] * chunk.rows,
-            [model.version] * chunk.rows,
+            Numbered(self.run, range(chunk.start, chunk.start + chunk.rows)),
+            Repeated(model.name, chunk.rows),
+            Repeated(model.version, chunk.rows),
             *answers.values,
         ]
         return Scored(

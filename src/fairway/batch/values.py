@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 
-def as_list(column: Any) -> Sequence[Any]:
+class Repeated(Sequence[Any]):
+    """One value in every row."""
+
+    def __init__(self, value: Any, rows: int) -> None:
+        self.value = value
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, row: Any) -> Any:
+        return [self.value] * len(range(self._rows)[row]) if isinstance(row, slice) else self.value
+
+
+class Numbered(Sequence[str]):
+    """A text with the number of the row behind it: `<prefix>.<n>`."""
+
+    def __init__(self, prefix: str, numbers: range) -> None:
+        self.prefix = prefix
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, row: Any) -> Any:
+        return f"{self.prefix}.{self.numbers[row]}"
+
+    def __iter__(self) -> Iterator[str]:
+        prefix = self.prefix
+        return (f"{prefix}.{number}" for number in self.numbers)
+
+
+def as_list(column: Any) -> list[Any]:
     """Return a column as plain values; an Arrow array is turned into them."""
-    values: Sequence[Any] = column.to_pylist() if hasattr(column, "to_pylist") else column
+    values: list[Any] = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
     return values
 
 
@@ -21,7 +53,7 @@ def as_text(column: Any) -> list[str | None]:
     values = as_list(column)
     kinds = set(map(type, values))
     if kinds <= {str, type(None)}:
-        return list(values)
+        return values
     if kinds <= {int, type(None)}:
         return [None if value is None else str(value) for value in values]
     return [_cell(value) for value in values]

@@ -19,7 +19,7 @@ from fairway.bundle.validation import Refused, convert_value, has_int_levels
 from fairway.messages import ArrayColumns
 
 Array = NDArray[Any] | list[Any]
-"""Values of one input as a table gives them, an array or a list. Missing is NaN in an array, None in a list."""
+"""Values of one input as a table gives them. Missing is NaN in an array, None in a list."""
 
 
 class ColumnReader:

@@ -24,6 +24,7 @@ from fairway.compilers.steps.scaling import array
 
 _BLOCK = 1 << 18
 _MOST_ANSWERS = 20_000_000
+_ONE_THREAD = 8192
 _FLOAT32_SAFE = 1e76
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -105,7 +106,9 @@ def tree_input(value: Array, *, rounded: bool, missing: bool) -> Array:
     Raises:
         ValueError: A value is missing where that is not taken, or is too large for float32.
     """
-    if not np.vdot(value, value) < _FLOAT32_SAFE:
+    # OpenBLAS would wake threads for a large product; they cost more than the trees.
+    square = np.vdot(value, value) if value.size < _ONE_THREAD else np.einsum("ij,ij->", value, value)
+    if not square < _FLOAT32_SAFE:
         _check_extremes(value, rounded=rounded, missing=missing)
     return value.astype(np.float32).astype(np.float64) if rounded else np.ascontiguousarray(value)
 
