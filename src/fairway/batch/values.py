@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 
-class Repeated(Sequence[Any]):
+class Repeated:
     """One value in every row."""
 
     def __init__(self, value: Any, rows: int) -> None:
@@ -20,11 +21,11 @@ class Repeated(Sequence[Any]):
     def __len__(self) -> int:
         return self._rows
 
-    def __getitem__(self, row: Any) -> Any:
-        return [self.value] * len(range(self._rows)[row]) if isinstance(row, slice) else self.value
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.repeat(self.value, self._rows)
 
 
-class Numbered(Sequence[str]):
+class Numbered:
     """A text with the number of the row behind it: `<prefix>.<n>`."""
 
     def __init__(self, prefix: str, numbers: range) -> None:
@@ -33,9 +34,6 @@ class Numbered(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    def __getitem__(self, row: Any) -> Any:
-        return f"{self.prefix}.{self.numbers[row]}"
 
     def __iter__(self) -> Iterator[str]:
         prefix = self.prefix
