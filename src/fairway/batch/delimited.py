@@ -7,6 +7,7 @@ not `+5`, `NaN` or `1,5`), a boolean is `true` or `false` in any case, everythin
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import re
@@ -21,7 +22,7 @@ from fairway.batch.blocks import BOM, read_block, text_chunks
 from fairway.batch.values import as_text
 from fairway.bundle.columnar import ColumnReader
 from fairway.bundle.signature import MAX_EXACT_INTEGER, Input
-from fairway.bundle.validation import has_int_levels
+from fairway.bundle.validation import escape_pointer, has_int_levels
 from fairway.errors import BodyShape, Fault, MalformedRequest, RequestError, SignatureMismatch, TableInvalid
 from fairway.messages import Columns
 from fairway.protocols.json_body import parse_json
@@ -203,8 +204,16 @@ class _CellBlock:
         if len(cells) != width:
             message = f"expected {width} cells in a row, got {len(cells)}"
             raise SignatureMismatch([Fault("", "row_length", message, str(width), str(len(cells)))])
-        depth = self._table.max_depth
-        return {entry.name: _value(entry, cells[place], depth) for entry, place in self._table.inputs}
+        record, faults = {}, []
+        for entry, place in self._table.inputs:
+            try:
+                record[entry.name] = _value(entry, cells[place], self._table.max_depth)
+            except MalformedRequest as error:  # NaN, 1e400: JSON's own faults name no column
+                pointer = f"/{escape_pointer(entry.name)}"
+                faults.append(dataclasses.replace(error.faults[0], pointer=pointer))
+        if faults:
+            raise SignatureMismatch(faults)
+        return record
 
     def line(self, row: int) -> int | None:
         return next((line for n, (line, _) in enumerate(self._records()) if n == row), None)

@@ -30,6 +30,9 @@ _HINTS = {
     "category_unknown": "correct the category, or push the model with --unseen-category flag",
     "out_of_range": "correct the number, or push the model with --out-of-range flag",
     "json_nonfinite": "leave the value out where there is none",
+    "json_number_range": "send a number that a float64 holds exactly",
+    "json_invalid": "write one JSON object on each line",
+    "json_duplicate_key": "leave out one of the two",
     "encoding_invalid": "save the file as UTF-8",
     "model_error": "look at the row's values: the model itself failed on them",
 }
@@ -167,7 +170,8 @@ class _Answers:
                 read.append(self._scorer.validator.check([record], pointer=lambda _: ""))
                 numbers.append(row)
             except RequestError as error:
-                self._note(row, error.faults or [Fault("", error.code, error.detail)])
+                faults = error.faults or [Fault("", error.code, error.detail)]
+                self._note(row, faults, hint=error.hint)
         if numbers:
             flags = [columns.flags[0] if columns.flags else {} for columns in read]
             rows = [columns.rows[0] for columns in read]
@@ -195,12 +199,12 @@ class _Answers:
                 for row, answer in zip(rows, answered, strict=True):
                     values[row] = answer
 
-    def _note(self, row: int, faults: Sequence[Fault]) -> None:
+    def _note(self, row: int, faults: Sequence[Fault], *, hint: str = "") -> None:
         number = self._chunk.start + row
         place: dict[str, Any] = {"row": number, PREDICTION_ID: f"{self._scorer.run}.{number}"}
         if (line := self._block.line(row)) is not None:
             place["line"] = line
-        documents = [{**place, **fault.as_dict(), "hint": _HINTS.get(fault.code, "")} for fault in faults]
+        documents = [{**place, **fault.as_dict(), "hint": _HINTS.get(fault.code, hint)} for fault in faults]
         self.errors[row] = msgspec.json.Encoder().encode_lines(documents)
 
 
