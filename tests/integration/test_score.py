@@ -160,7 +160,7 @@ def test_a_hostile_csv_gives_each_row_its_own_error(zoo: Path, tmp_path: Path) -
 
 
 def test_json_lines_are_refused_as_bodies_are(zoo: Path, tmp_path: Path) -> None:
-    """A line that holds two records, repeats a key or is cut is an error of its own; other keys are let be."""
+    """A line with two records, a repeated key or half a record is an error of its own."""
     good = json.dumps({**IRIS_ROW, "id": 1.50})
     lines = [
         good,
@@ -188,7 +188,7 @@ def test_arrow_types_arrive_as_the_values_they_stand_for(zoo: Path, tmp_path: Pa
     """Codes, decimals, dates with a zone, integers for numbers, NaN for nothing; an infinity is refused."""
     rows = MIXED_ROWS[:4]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    moments = pa.array(columns["since"]).cast(pa.timestamp("ns", "UTC"))
+    moments = pa.array([f"{moment}Z" for moment in columns["since"]]).cast(pa.timestamp("ns", "UTC"))
     table = pa.table(
         {
             "age": pa.array(columns["age"], pa.int16()),
@@ -212,7 +212,7 @@ def test_arrow_types_arrive_as_the_values_they_stand_for(zoo: Path, tmp_path: Pa
 
 
 def test_a_row_on_which_the_model_fails_takes_no_other_with_it(zoo: Path, tmp_path: Path) -> None:
-    """The model raises for one value of 15,000: that row has no prediction, and the cause stands beside it."""
+    """The model raises for one value of 15,000: that row has no prediction, and the cause is written down."""
     numbers = [float(n % 100) + 0.5 for n in range(15_000)]
     numbers[7_777] = 13.0
     pq.write_table(pa.table({"x": numbers}), tmp_path / "in.parquet")

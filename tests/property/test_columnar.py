@@ -62,7 +62,7 @@ def cases(draw: st.DrawFn) -> tuple[Signature, list[Any] | np.ndarray]:
 def reference(signature: Signature, array: Any) -> Columns | None:
     """Return what the validator makes of the values, one record each; NaN of an array is missing."""
     plain = array if isinstance(array, list) else array.tolist()
-    rows = [{"x": None if value != value else value} for value in plain]
+    rows = [{"x": None if value != value else value} for value in plain]  # noqa: PLR0124 - NaN
     if any(isinstance(v, float) and math.isinf(v) for row in rows for v in row.values()):
         return None  # no request could hold it
     try:

@@ -111,9 +111,13 @@ class RunState:
         self._folder = places.folder
         self._folder.mkdir(exist_ok=True)
         self._lock = _lock(self._folder)
-        if restart:
-            self._empty()
-        self.run = self._resume() or self._begin()
+        try:
+            if restart:
+                self._empty()
+            self.run = self._resume() or self._begin()
+        except BaseException:
+            self.close_lock()
+            raise
         self._journal: IO[bytes] = (self._folder / "journal.ndjson").open("ab")
 
     def _empty(self) -> None:
