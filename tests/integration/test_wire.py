@@ -199,6 +199,8 @@ def test_a_client_that_leaves_while_its_call_is_predicted_harms_nobody(server: R
     client.sendall(request(b'{"x":99}', path="/models/moody/predict"))
     reset(client)
     assert_unharmed(server, watch)
+    # It ends after the others that came later; its line is not to be one of the next test's.
+    wait_until(lambda: any(line.get("model") == "moody" for line in watch.access_lines(1)))
 
 
 def test_random_damage_never_ends_in_a_failure(server: RunningServer) -> None:

@@ -15,6 +15,7 @@ TRIED_ROWS = (2, 3, 7, 16, 33, 64)
 
 TRIED_S = 0.5
 _FORGET = 0.01
+_GUESS_S = 1e-5
 
 
 class Cost:
@@ -24,11 +25,11 @@ class Cost:
     so that a model whose time depends on the values is not taken for a fast one again after a few of them.
 
     Attributes:
-        call_s: Seconds of a call beside its rows.
+        call_s: Seconds of a call beside its rows; a guess where nothing was measured.
         row_s: Seconds of a row.
     """
 
-    def __init__(self, call_s: float = 0.0, row_s: float = 0.0) -> None:
+    def __init__(self, call_s: float = _GUESS_S, row_s: float = 0.0) -> None:
         self.call_s = call_s
         self.row_s = row_s
         self._slowness = 1.0
@@ -39,9 +40,6 @@ class Cost:
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take note of what a call took."""
-        if not self.call_s and not self.row_s:  # never measured
-            self.call_s = seconds
-            return
         ratio = seconds / max(self.call_s + self.row_s * rows, 1e-9)
         if ratio > self._slowness:
             self._slowness = ratio

@@ -36,12 +36,15 @@ def test_a_slow_call_is_believed_at_once_and_fast_ones_only_in_time() -> None:
     assert cost.of(1) >= 0.001  # faster than measured says nothing of the next call
 
 
-def test_what_was_never_measured_learns_from_its_first_call() -> None:
-    """There is a time per call, then, and no more is known."""
+def test_what_was_never_measured_is_taken_for_fast_until_it_is_not() -> None:
+    """And for fast again when it was for long enough."""
     cost = Cost()
-    assert cost.of(10) == 0.0
+    assert cost.of(10) < 0.001
     cost.learn(10, 0.25)
     assert cost.of(10) == pytest.approx(0.25)
+    for _ in range(2000):
+        cost.learn(10, 0.00001)
+    assert cost.of(10) < 0.001
 
 
 def test_measuring_asks_the_model_for_one_row_and_for_all() -> None:
@@ -56,7 +59,7 @@ def test_measuring_asks_the_model_for_one_row_and_for_all() -> None:
     cost = measure(predict, EXAMPLES)
     assert set(asked) == {1, 10}
     assert cost.of(1) > 0
-    assert measure(predict, Columns(("a",), [])).of(5) == 0.0
+    assert measure(predict, Columns(("a",), [])).of(5) == Cost().of(5)
 
 
 def answer(columns: Columns, probabilities: bool) -> Outputs:
