@@ -80,7 +80,7 @@ class DelimitedTable:
         begin = len(BOM) if head.startswith(BOM) else 0
         blank = re.compile(rb"(?:\r?\n)*").match(head, begin)
         begin = blank.end() if blank else begin
-        end = next((found.end() for found in self._record.finditer(head, begin)), len(head))
+        end = next(self._ends(head, begin), len(head))
         self._offset, self._line = end, head[:end].count(b"\n") + 1
         try:
             rows = self.parse(head[begin:end].decode())
@@ -100,7 +100,13 @@ class DelimitedTable:
         if b'"' not in data:
             last = data.rfind(b"\n") + 1
             return [last] if last else []
-        return [found.end() for found in self._record.finditer(data)]
+        return list(self._ends(data, 0))
+
+    def _ends(self, data: bytes, start: int) -> Iterator[int]:
+        # Each where the last one ended: a search would find an end inside a record that is cut off.
+        while found := self._record.match(data, start):
+            start = found.end()
+            yield start
 
     def records(self, data: bytes) -> list[bytes]:
         """Return every record with its line's end; the last may lack it."""
