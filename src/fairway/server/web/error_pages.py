@@ -52,6 +52,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "A name inside the bundle could lead to a place outside of it. Nothing was unpacked.",
         "Do not use this file. If you made it yourself, pack it again with `fairway pack`.",
     ),
+    "batch_failed": (
+        "A file could not be scored. What was done is kept beside the output.",
+        "Put right what the message names, then run the same command again: it goes on.",
+    ),
     "body_empty": (
         "The request has no body, so there is no row to predict from.",
         "Send a record as JSON. The page of the model holds a call to copy.",
@@ -188,6 +192,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The number lies outside the range seen in training; by policy it is refused or flagged.",
         "Check the unit and the decimal point. The model's page shows the range.",
     ),
+    "output_exists": (
+        "There is a file where the output of `fairway score`, or its error file, would go.",
+        "Choose another name, or give `--overwrite`.",
+    ),
     "overloaded": (
         "More calls wait than the server accepts.",
         "Try again after the time in `Retry-After`, and send rows together in one call.",
@@ -244,6 +252,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The request cannot be answered as it stands.",
         "The detail says why.",
     ),
+    "row_refused": (
+        "A row of the input does not fit, and `--strict` asked to stop at the first. There is no output.",
+        "Correct the row, or run without `--strict`: such rows then go to the error file.",
+    ),
+    "run_differs": (
+        "Where the output would go lies an interrupted run of another input, model or other options.",
+        "Run that command again to go on with it, or give `--restart` to forget it.",
+    ),
     "row_length": (
         "A row that is an array has another number of values than the model has inputs.",
         "Send the values in the order of the signature, or send objects with named inputs.",
@@ -267,6 +283,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "storage_full": (
         "There is no space left on the disk. Nothing was registered.",
         "Make space and push again.",
+    ),
+    "table_invalid": (
+        "A file that was to be scored cannot be read, or lacks columns that the model needs.",
+        "Give each input a column of its name; the message lists what is absent and what was found.",
     ),
     "too_many_rows": (
         "The call holds more rows than one call may.",
@@ -303,6 +323,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "version_not_found": (
         "The model is there, but not this version of it.",
         "`fairway show MODEL` lists its versions.",
+    ),
+    "worker_lost": (
+        "A process of `fairway score` was killed, most often because the memory was not enough.",
+        "Run the same command again with fewer `--workers`: it goes on where it stopped.",
     ),
 }
 
