@@ -53,7 +53,7 @@ def _print(found: list[HotPath]) -> None:
                 for stage, what in STAGES.items()
             ),
             ("whole call", *(f"{path.call_us:.1f}" for path in found), "measured without a stopwatch inside"),
-            ("calls/s", *(f"{path.calls_per_s:,.0f}" for path in found), "that one core can answer"),
+            ("calls/s", *(f"{path.calls_per_s:,.0f}" for path in found), "that one core has the time for"),
             ("rows/s", *(f"{path.calls_per_s * path.rows:,.0f}" for path in found), ""),
         ],
     )
