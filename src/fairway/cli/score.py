@@ -30,9 +30,7 @@ PLAIN_EVERY_S = 5.0
 @click.argument("source", metavar="INPUT")
 @click.argument("output")
 @click.option(
-    "--format",
-    metavar="FORMAT",
-    help="Format of the output: csv, tsv, ndjson, parquet, arrow, arrows. Default: by its name.",
+    "--format", metavar="FORMAT", help="csv, tsv, ndjson, parquet, arrow, arrows. Default: by name."
 )
 @click.option("--include", metavar="NAMES", default="", help="What to add: probabilities.")
 @click.option("--keep", metavar="COLUMN", multiple=True, help="Column of the input to copy; repeat for more.")
@@ -42,24 +40,24 @@ PLAIN_EVERY_S = 5.0
 @click.option("--restart", is_flag=True, help="Forget what an interrupted run has done.")
 @click.option("--workers", type=int, metavar="N", help="Processes. Default: one per core.")
 def command(face: Face, /, *, reference: str, source: str, output: str, **options: Any) -> None:
-    """Predict every row of a file, on all cores and in constant memory.
+    """Predict every row of a file, on all cores.
 
-    INPUT and OUTPUT are CSV, TSV, NDJSON, Parquet or Arrow files. Interrupted, the same command goes on.
+    INPUT and OUTPUT are CSV, TSV, NDJSON, Parquet or Arrow files, of any length: the memory stays constant.
+    Interrupted, the same command goes on.
     """
     from fairway import api
 
     try:
         with _progress() as show:
-            summary = api.score(
-                reference, source, output, on_progress=show, home=face.home, **_arguments(options)
-            )
+            arguments = _arguments(options)
+            summary = api.score(reference, source, output, on_progress=show, home=face.home, **arguments)
     except KeyboardInterrupt:
         click.echo("\nWhat was done is kept: the same command goes on.", err=True)
         raise
     if face.as_json:
         print_json(dataclasses.asdict(summary))
-        return
-    _print_summary(summary)
+    else:
+        _print_summary(summary)
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
@@ -74,18 +72,17 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 def _print_summary(summary: ScoreSummary) -> None:
     say(f"Scored {summary.rows:,} rows with {summary.model}")
     resumed = f", {summary.resumed_rows:,} rows were done before" if summary.resumed_rows else ""
-    print_facts(
-        [
-            ("Output", summary.output),
-            ("Run", summary.run),
-            ("Speed", f"{summary.rows_per_s:,.0f} rows/s in {summary.seconds:.1f} s{resumed}"),
-            (
-                "Flagged",
-                f"{summary.flagged:,} rows hold values not seen in training" if summary.flagged else "",
-            ),
-            ("Errors", f"{summary.errors:,} rows, see {summary.errors_file}" if summary.errors else ""),
-        ]
-    )
+    flagged = f"{summary.flagged:,} rows hold values not seen in training" if summary.flagged else ""
+    errors = f"{summary.errors:,} rows, see {summary.errors_file}" if summary.errors else ""
+    speed = f"{summary.rows_per_s:,.0f} rows/s in {summary.seconds:.1f} s{resumed}"
+    facts = {
+        "Output": summary.output,
+        "Run": summary.run,
+        "Speed": speed,
+        "Flagged": flagged,
+        "Errors": errors,
+    }
+    print_facts(list(facts.items()))
 
 
 @contextlib.contextmanager
@@ -99,7 +96,6 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     columns = (
-        TextColumn("Scoring"),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rows]} rows, {task.fields[speed]} rows/s"),
@@ -130,6 +126,5 @@ class _Lines:
         errors = f", {progress.errors:,} errors" if progress.errors else ""
         left_s = progress.seconds * (1 - progress.share) / max(progress.share, 1e-9)
         left = f", about {left_s:,.0f} s left" if progress.rows == progress.new_rows else ""
-        click.echo(
-            f"{progress.rows:,} rows ({progress.share:.0%}), {speed:,.0f} rows/s{errors}{left}", err=True
-        )
+        done = f"{progress.rows:,} rows ({progress.share:.0%})"
+        click.echo(f"{done}, {speed:,.0f} rows/s{errors}{left}", err=True)
