@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 import fairway as fw
-from fairway.errors import PortInUse
-from fairway.server.listen import begin_to_listen, listen, share_port
+from fairway.server.listen import begin_to_listen, listen
 from fairway.testing import RunningServer, running_server
 
 from .conftest import counts, wait_until
@@ -229,36 +228,6 @@ def test_workers_end_when_the_master_is_killed_and_free_the_port(home: Path, tmp
 
 
 # -- the address --
-
-
-@linux
-def test_a_shared_port_is_still_ours_alone() -> None:
-    """Connections are spread over all sockets, and a second server is told that the port is in use."""
-    with listen("127.0.0.1", 0) as bound:
-        begin_to_listen(bound)
-        sockets = share_port(bound, 3)
-        port = bound.getsockname()[1]
-        with pytest.raises(PortInUse), listen("127.0.0.1", port):
-            pass
-        callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(120)]
-        waiting = [accept_all(twin) for twin in sockets]
-        for each in (*callers, *sockets):
-            each.close()
-
-    assert sum(waiting) == 120
-    assert min(waiting) > 10
-
-
-def accept_all(bound: socket.socket) -> int:
-    """Accept everybody who waits, and return how many that were."""
-    bound.setblocking(False)
-    count = 0
-    while True:
-        try:
-            bound.accept()[0].close()
-        except BlockingIOError:
-            return count
-        count += 1
 
 
 def test_a_second_server_on_the_port_is_told_so(home: Path, server: RunningServer) -> None:
