@@ -32,7 +32,8 @@ def test_who_has_connected_and_asked_before_a_server_closes_is_answered() -> Non
     with listen("127.0.0.1", 0) as bound:
         begin_to_listen(bound)
         address = bound.getsockname()
-        server = _Server(uvicorn.Config(hello, log_config=None, lifespan="off"))
+        config = uvicorn.Config(hello, log_config=None, lifespan="off")
+        server = _Server(config)
 
         def be_busy() -> None:
             server.should_exit = True
@@ -45,7 +46,11 @@ def test_who_has_connected_and_asked_before_a_server_closes_is_answered() -> Non
             asyncio.get_running_loop().call_later(0.3, be_busy)
             await server.serve(sockets=[bound])
 
-        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        def run() -> None:
+            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+                runner.run(serve())
+
+        thread = threading.Thread(target=run)
         thread.start()
         thread.join()
         answers = [caller.makefile("rb").read() for caller in callers]
