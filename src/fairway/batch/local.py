@@ -177,7 +177,11 @@ def _open_state(
         check_free(places, overwrite=options.overwrite)
     identity = {
         "input": input_identity(source),
-        "model": {"reference": model.reference, "digest": model.digest},
+        "model": {
+            "reference": model.reference,
+            "digest": model.digest,
+            "predictor": model.predictor_name,
+        },
         "options": {
             "format": format_out.name,
             "include": sorted(options.include),
