@@ -61,7 +61,7 @@ class Engine:
             FairwayError: What is wrong with the request, or the honest reason for a 5xx.
         """
         timing = Timing(call.started)
-        target = protocol.open(call)  # route and headers -> reference and options; the body is untouched
+        target = protocol.open(call)  # route and headers -> reference and options; the body is not read
         model = await self._router.choose(target)  # alias -> the version that answers
         call.model = model.reference
         # body -> columns by the model's own reader, or every fault at once
