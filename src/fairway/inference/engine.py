@@ -9,15 +9,12 @@ from typing import Any, Protocol
 
 from fairway.inference.lane import Lane
 from fairway.inference.loaded import LoadedModel
-from fairway.inference.scheduling import INLINE_S, Limits
+from fairway.inference.scheduling import HELD_S, Limits
 from fairway.messages import Call, Prediction, Reply, Target, Timing
 from fairway.protocols.base import Dialect
 
 INLINE_BYTES = 64 * 1024
-"""Larger bodies are read beside the event loop, so that other calls are not held up."""
-
-INLINE_ROWS = 1024
-"""The answers to more rows are written there, too."""
+"""Larger bodies are read, and answers to them written, beside the event loop: other calls are not held up."""
 
 
 class Router(Protocol):
@@ -73,7 +70,7 @@ class Engine:
         outputs = await model.answer(columns, timing, probabilities="probabilities" in target.include)
         predicted = perf_counter()
         timing.read, timing.predict = read - timing.started, predicted - read - timing.queue
-        if timing.predict > INLINE_S:
+        if timing.predict > HELD_S:
             model.scheduler.note_inline(len(columns), timing.predict)
         prediction = Prediction(
             target.id,
@@ -85,7 +82,7 @@ class Engine:
             timing=timing,
         )
         self._recorder.record(target, prediction)
-        if len(columns) <= INLINE_ROWS:
+        if len(call.body) <= INLINE_BYTES:
             reply = protocol.encode(target, prediction)
         else:
             reply = await self._beside(protocol.encode, target, prediction)

@@ -26,6 +26,9 @@ from fairway.messages import Columns, LongList, Outputs, Timing
 INLINE_S = 0.005
 """The event loop never stands still longer than this for a model, if that can be foreseen."""
 
+HELD_S = 0.02
+"""A call that held the loop for longer sends the next ones away; for less, a busy machine is enough."""
+
 SLICE_ROWS = 1024
 """Rows after which a large call lets others have their turn."""
 

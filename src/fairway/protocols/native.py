@@ -139,7 +139,7 @@ class NativeProtocol:
         """Write outputs, and what `include` asks for, in the form of the request."""
         flags = _flags(prediction.columns, prediction.outputs)
         outputs, classes = prediction.outputs, prediction.classes
-        if len(outputs) <= self._slice_rows:
+        if target.form.single or len(outputs) <= self._slice_rows:
             body = msgspec.json.encode(_body(target, outputs, classes, flags))
         else:
             body = encode_slices(
@@ -284,7 +284,7 @@ class NativeReader:
         if made is None:
             return None
         columns, counted = made
-        if not _accounts_for_quotes(body, quotes + counted, columns):
+        if body.count(b'"') != quotes + counted and not _only_escaped_quotes(body, quotes + counted, columns):
             return None
         target.form = form
         return columns
@@ -306,7 +306,9 @@ class NativeReader:
                 if count > self._max_rows:  # no more than counted
                     continue
                 made = make(decoded)
-                if made is None or not _accounts_for_quotes(part, made[1], made[0]):
+                if made is None:
+                    return None
+                if part.count(b'"') != made[1] and not _only_escaped_quotes(part, made[1], made[0]):
                     return None
                 rows.extend(made[0].rows)
                 if made[0].flags:
@@ -425,15 +427,12 @@ def _envelope(key: str, kind: Any) -> Callable[[bytes], Any]:
     )
 
 
-def _accounts_for_quotes(body: bytes, counted: int, columns: Columns) -> bool:
-    r"""Tell whether keys and texts, and quotation marks inside texts, explain every quotation mark.
+def _only_escaped_quotes(body: bytes, counted: int, columns: Columns) -> bool:
+    r"""Tell whether quotation marks inside texts explain all that the keys and texts do not.
 
     A duplicate key leaves at least two quotation marks over. Marks inside of a text are written `\"` and
     counted in the decoded text; one written `\u0022` would hide among them, so such a body is not explained.
     """
-    found = body.count(b'"')
-    if found == counted:
-        return True
     if b"\\u0022" in body:
         return False
     inside = 0
@@ -443,7 +442,7 @@ def _accounts_for_quotes(body: bytes, counted: int, columns: Columns) -> bool:
                 inside += value.count('"')
             elif type(value) is list:
                 inside += sum(item.count('"') for item in value if type(item) is str)
-    return found == counted + inside
+    return body.count(b'"') == counted + inside
 
 
 def _check_one_shape(rows: Sequence[Any], pointer: Callable[[int], str]) -> None:
