@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -27,10 +26,10 @@ from fairway.errors import (
     UsageError,
 )
 from fairway.flavors.base import Description, Predictor
+from fairway.flavors.feeds import FEEDS, feed_options, feeder, is_numeric
 from fairway.flavors.forests import with_direct_trees
-from fairway.messages import ArrayColumns, Columns, Outputs
+from fairway.messages import Columns, Outputs
 
-FEEDS = ("frame", "matrix", "records", "texts")
 DEFAULT_OUTPUT = "prediction"
 _PROBE_ROWS = 10_000
 
@@ -130,11 +129,11 @@ class SklearnFlavor:
         attempts = [feed] if feed else _likely_feeds(model, table, signature)
         problems = []
         for attempt in attempts:
-            options = _options(attempt, table, signature)
+            options = feed_options(attempt, table, signature)
             if attempt == "records" and _reader_names(model) & _RECORD_READERS:
                 options["sparse"] = True
             try:
-                answers = _call(model.predict, _feeder(options, signature)(columns), len(columns))
+                answers = _call(model.predict, feeder(options, signature)(columns), len(columns))
             except FairwayError:
                 raise
             except Exception as cause:  # noqa: BLE001 - the model's own words, whatever they are
@@ -145,7 +144,7 @@ class SklearnFlavor:
                 and not feed
                 and _matrix_is_equal(model, signature, columns, answers, table)
             ):
-                options = _options("matrix", table, signature)
+                options = feed_options("matrix", table, signature)
             return _with_outputs(signature, model, answers, output_names), options
         raise ExampleInvalid(
             "the model does not take the example rows: " + "; ".join(problems),
@@ -156,7 +155,7 @@ class SklearnFlavor:
         """Bind the model to the way of feeding that was found when it was packed."""
         # It was fitted with names and is fed a matrix in the same order: proven equal, and much faster.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-        return _SklearnPredictor(with_direct_trees(model), signature, _feeder(options, signature))
+        return _SklearnPredictor(with_direct_trees(model), signature, feeder(options, signature))
 
 
 def _check_predicts(model: Any) -> None:
@@ -312,162 +311,29 @@ def _likely_feeds(model: Any, table: Table, signature: Signature) -> list[str]:
     )
     if hasattr(model, "feature_names_in_"):
         order = ["frame", *(feed for feed in order if feed != "frame")]
-    elif _is_numeric(signature):
+    elif is_numeric(signature):
         order = ["matrix", *(feed for feed in order if feed != "matrix")]
     return order
-
-
-def _is_numeric(signature: Signature) -> bool:
-    return all(entry.kind in {"number", "integer", "boolean"} for entry in signature.inputs)
 
 
 def _matrix_is_equal(
     model: Any, signature: Signature, columns: Columns, answers: dict[str, list[Any]], table: Table
 ) -> bool:
     """Tell whether a bare matrix gives the very same answers as a frame; it spares building one per call."""
-    if not _is_numeric(signature):
+    if not is_numeric(signature):
         return False
-    options = _options("matrix", table, signature)
+    options = feed_options("matrix", table, signature)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fed = _feeder(options, signature)(columns)
+            fed = feeder(options, signature)(columns)
             same = _call(model.predict, fed, len(columns)) == answers
             if same and _classes(model):
-                frame = _feeder(_options("frame", table, signature), signature)(columns)
+                frame = feeder(feed_options("frame", table, signature), signature)(columns)
                 same = bool((model.predict_proba(fed) == model.predict_proba(frame)).all())
     except Exception:  # noqa: BLE001 - it selects columns by name: then it needs the frame
         return False
     return same
-
-
-def _options(feed: str, table: Table, signature: Signature) -> dict[str, Any]:
-    """Return what it takes to build the model's input again: the feed and the data types of its training."""
-    options: dict[str, Any] = {"feed": feed, "nones": [n for n in signature.names if n in table.nones]}
-    if feed == "frame":
-        options["dtypes"] = {name: table.dtypes[name] for name in signature.names if name in table.dtypes}
-        options["categories"] = {n: table.categories[n] for n in signature.names if n in table.categories}
-    if feed == "matrix":
-        dtypes = {table.dtypes.get(name, "") for name in signature.names}
-        numeric = "float32" if dtypes == {"float32"} else "float64"
-        options["dtype"] = numeric if _is_numeric(signature) or _is_one_vector(signature) else "object"
-    return options
-
-
-def _is_one_vector(signature: Signature) -> bool:
-    return len(signature.inputs) == 1 and signature.inputs[0].kind == "vector"
-
-
-def _feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns], Any]:
-    """Return the function that turns columns into what the model takes."""
-    feed = options["feed"]
-    if feed == "records" and options.get("sparse"):
-        # For these an absent key is a zero, and a None is not.
-        return lambda columns: [{k: v for k, v in r.items() if v is not None} for r in columns.records()]
-    if feed == "records":
-        return lambda columns: columns.records()
-    if feed == "texts":
-        return lambda columns: columns.column(0)
-    if feed == "frame":
-        return _FrameFeed(options, signature)
-    import numpy as np
-
-    if _is_one_vector(signature):
-        return lambda columns: np.array(columns.column(0), dtype=np.float64)
-    if options["dtype"] == "object":
-        nans = [name not in options.get("nones", ()) for name in signature.names]
-        return lambda columns: _object_matrix(columns, nans)
-    if options["dtype"] == "float32":
-        return lambda columns: columns.matrix().astype(np.float32)
-    return lambda columns: columns.matrix()
-
-
-def _object_matrix(columns: Columns, nans: Sequence[bool]) -> Any:
-    import numpy as np
-
-    matrix = np.empty((len(columns), len(nans)), dtype=object)
-    for i, is_nan in enumerate(nans):
-        matrix[:, i] = _with_nan(columns.column(i)) if is_nan else columns.column(i)
-    return matrix
-
-
-def _with_nan(values: list[Any]) -> list[Any]:
-    """Mark what is missing as frames and most arrays do."""
-    return [math.nan if value is None else value for value in values]
-
-
-class _FrameFeed:
-    """Builds a pandas frame with the data types that the model was fitted on."""
-
-    def __init__(self, options: dict[str, Any], signature: Signature) -> None:
-        try:
-            import pandas as pd
-        except ImportError as cause:
-            raise MissingExtra("pandas", "pandas", purpose="a model fitted on a data frame") from cause
-        dtypes = options["dtypes"]
-        self._frame = pd.DataFrame
-        self._series = [
-            _series_maker(
-                entry.kind,
-                dtypes.get(entry.name, ""),
-                options["categories"].get(entry.name),
-                nones=entry.name in options.get("nones", ()),
-            )
-            for entry in signature.inputs
-        ]
-        self._takes_array = [
-            entry.kind == "number" and not pd.api.types.is_extension_array_dtype(dtypes.get(entry.name, ""))
-            for entry in signature.inputs
-        ]
-
-    def __call__(self, columns: Columns) -> Any:
-        made = [make(self._values(columns, index)) for index, make in enumerate(self._series)]
-        return self._frame(dict(zip(columns.names, made, strict=True)), copy=False)
-
-    def _values(self, columns: Columns, index: int) -> Any:
-        """Return an input's values: an array as it is where that gives the same series as a list would."""
-        if self._takes_array[index] and type(columns) is ArrayColumns:
-            return columns.arrays[index]
-        return columns.column(index)
-
-
-def _series_maker(
-    kind: str, dtype: str, categories: list[Any] | None, *, nones: bool
-) -> Callable[[list[Any]], Any]:
-    import numpy as np
-    import pandas as pd
-
-    array: Any = pd.array
-    marked = (lambda values: values) if nones else _with_nan
-    if categories is not None:
-        declared = pd.CategoricalDtype(categories)
-        codes = {level: code for code, level in enumerate(categories)}
-        # A category that was not declared is a missing one, as it would be in a frame.
-        return lambda values: pd.Categorical.from_codes([codes.get(v, -1) for v in values], dtype=declared)
-    if kind == "datetime":
-        return _dates_maker(dtype)
-    if kind in {"number", "integer", "boolean"} and pd.api.types.is_extension_array_dtype(dtype):
-        return lambda values: array(values, dtype=dtype)
-    if kind == "number":
-        number = np.float32 if dtype == "float32" else np.float64
-        return lambda values: np.array(values, dtype=number)
-    if kind == "integer":
-        return lambda values: np.array(values, dtype=np.float64 if None in values else np.int64)
-    if kind == "boolean":
-        return lambda values: np.array(marked(values), dtype=object if None in values else np.bool_)
-    if dtype in {"", "object"} or kind in {"category_list", "text_list", "vector"}:
-        return lambda values: pd.Series(marked(values), dtype=dtype or None)
-    return lambda values: pd.Series(values, dtype=dtype)
-
-
-def _dates_maker(dtype: str) -> Callable[[list[Any]], Any]:
-    import pandas as pd
-
-    unit, _, zone = dtype.removesuffix("]").partition(", ")
-    if not zone:
-        return lambda values: pd.Series(values, dtype=dtype or "datetime64[ns]")
-    # What was read is in UTC.
-    return lambda values: pd.Series(values, dtype=f"{unit}, UTC]").dt.tz_convert(zone)
 
 
 def _missing(cause: ImportError) -> FairwayError:

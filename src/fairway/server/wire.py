@@ -23,12 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from fairway.errors import (
-    FairwayError,
-    InternalError,
-    RequestError,
-    RequestTimeout,
-)
+from fairway.errors import FairwayError, InternalError, RequestError, RequestTimeout
 from fairway.messages import Call, Reply
 from fairway.server.cycles import Flow, Outlet, ShortCycle, Started
 from fairway.server.framing import Framing
