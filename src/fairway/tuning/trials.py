@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +111,12 @@ class Tuner:
             fit = [trial for trial in trials if trial.loads]
             if not fit:
                 raise FairwayError(f"no server could be tried: {trials[0].failure}")
-            self._advice.append(advise(key, fit))
-            self._kept[key] = self._advice[-1].value
+            advice = advise(key, fit)
+            if advice.value != fit[0].settings[key]:  # the default may have met the machine in a bad mood
+                fit[0] = max(fit[0], self._measure(fit[0].settings), key=_rate)
+                advice = advise(key, fit)
+            self._advice.append(advice)
+            self._kept[key] = advice.value
         return Tuning(self._reference, tuple(self._trials), tuple(self._advice))
 
     def _try(self, settings: dict[str, str]) -> Trial:
@@ -122,10 +126,13 @@ class Tuner:
         )
         if same := next(known, None):
             return dataclasses.replace(same, settings=settings)
+        return self._measure(settings)
+
+    def _measure(self, settings: dict[str, str]) -> Trial:
         self._tell(", ".join(f"{key} = {value}" for key, value in settings.items()))
         try:
             with _server(self._reference, home=self._home, settings=settings) as port:
-                tried = Trial(settings, tuple(asyncio.run(_measure(port, self._load_s))))
+                tried = Trial(settings, tuple(_run(_measure(port, self._load_s))))
         except FairwayError as error:
             tried = Trial(settings, failure=error.detail)
         self._trials.append(tried)
@@ -144,15 +151,20 @@ def _plan() -> list[tuple[str, list[str]]]:
     return [(key, values) for key, values in plan if key in known and len(values) > 1]
 
 
+def _rate(trial: Trial) -> float:
+    """Return the calls per second under the heaviest load."""
+    return trial.loads[-1].calls_per_s if trial.loads else 0.0
+
+
 def advise(key: str, trials: Sequence[Trial]) -> Advice:
     """Return the value of *key* that answered most calls under the heaviest load, and why.
 
     The first trial has the default, which stays unless another is better by more than noise.
     """
     default = trials[0]
-    best = max(trials, key=lambda trial: trial.loads[-1].calls_per_s)
+    best = max(trials, key=_rate)
     value, before = best.settings[key], default.settings[key]
-    rate, rate_before = best.loads[-1].calls_per_s, default.loads[-1].calls_per_s
+    rate, rate_before = _rate(best), _rate(default)
     callers = best.loads[-1].callers
     if value != before and rate > MARGIN * rate_before:
         reason = (
@@ -160,11 +172,19 @@ def advise(key: str, trials: Sequence[Trial]) -> Advice:
             f"p99 {best.loads[-1].p99_ms:.3g} ms against {default.loads[-1].p99_ms:.3g}"
         )
         return Advice(key, value, reason)
-    others = ", ".join(f"{t.settings[key]} {t.loads[-1].calls_per_s:,.0f}" for t in trials[1:])
+    others = ", ".join(f"{t.settings[key]} {_rate(t):,.0f}" for t in trials[1:])
     reason = (
         f"{rate_before:,.0f} calls/s with {callers} callers; nothing else is better by a tenth ({others})"
     )
     return Advice(key, before, reason if others else f"{rate_before:,.0f} calls/s; nothing else can serve it")
+
+
+def _run(work: Coroutine[Any, Any, list[Load]]) -> list[Load]:
+    try:
+        import uvloop  # the callers are not to be slower than the server
+    except ImportError:  # Windows has none
+        return asyncio.run(work)
+    return uvloop.run(work)
 
 
 async def _measure(port: int, seconds: float) -> list[Load]:
