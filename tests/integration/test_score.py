@@ -355,7 +355,7 @@ def test_an_interrupted_run_of_something_else_is_not_continued(zoo: Path, tmp_pa
     source, output = write_table(tmp_path / "in.csv", [IRIS_ROW]), tmp_path / "out.csv"
     folder = tmp_path / "out.csv.partial"
     with pytest.raises(RuntimeError, match="stop here"):
-        fw.score("iris", source, output, workers=1, on_progress=_stop, home=zoo)
+        fw.score("iris", source, output, workers=1, on_progress=_StopAfter(1), home=zoo)
     assert folder.is_dir()
     assert not output.exists()
 
@@ -370,8 +370,35 @@ def test_an_interrupted_run_of_something_else_is_not_continued(zoo: Path, tmp_pa
     assert not folder.exists()
 
 
-def _stop(_progress: Any) -> None:
-    raise RuntimeError("stop here")
+def test_what_a_loss_of_power_took_of_a_part_is_done_again(zoo: Path, tmp_path: Path) -> None:
+    """The same command goes on; a part that is not what the journal says, or has no line, is not used."""
+    pq.write_table(pa.table({"x": [n + 0.5 for n in range(40_000)]}), tmp_path / "in.parquet")
+    source, output = tmp_path / "in.parquet", tmp_path / "out.csv"
+    folder = tmp_path / "out.csv.partial"
+    with pytest.raises(RuntimeError, match="stop here"):
+        fw.score("moody", source, output, workers=1, on_progress=_StopAfter(3), home=zoo)
+    journal = folder / "journal.ndjson"
+    first, _, last = journal.read_bytes().splitlines()
+    journal.write_bytes(journal.read_bytes() + last[:-5])
+    (folder / "0000001.part").write_bytes(b"\0" * 100)
+
+    summary = fw.score("moody", source, output, workers=1, home=zoo)
+
+    assert json.loads(first)["chunk"] == 0
+    assert (summary.rows, summary.resumed_rows) == (40_000, 20_000)
+    assert [float(row["prediction"]) for row in read_rows(output)] == [2 * n + 1.0 for n in range(40_000)]
+
+
+class _StopAfter:
+    """Ends a run when so many chunks are done."""
+
+    def __init__(self, chunks: int) -> None:
+        self._left = chunks
+
+    def __call__(self, _progress: Any) -> None:
+        self._left -= 1
+        if not self._left:
+            raise RuntimeError("stop here")
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(zoo: Path, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def _open_state(
         "options": {
             "format": format_out.name,
             "include": sorted(options.include),
-            "keep": options.keep and list(options.keep),
+            "keep": None if options.keep is None else list(options.keep),
         },
     }
     return RunState(places, identity, restart=options.restart)
