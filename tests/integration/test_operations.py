@@ -263,7 +263,7 @@ def test_metrics_count_calls_rows_and_errors(server: RunningServer) -> None:
     assert counts(server, "fairway_rows_total")[key] == rows.get(key, 0) + 3
     assert counts(server, "fairway_predict_duration_seconds_count")[key] == calls.get(key, 0) + 1
     assert counts(server, "fairway_inflight_requests") == {"": 0.0}
-    assert len(counts(server, "fairway_model_info")) == 5
+    assert len(counts(server, "fairway_model_info")) == 6
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -284,7 +284,7 @@ def test_every_example_of_the_document_is_accepted(server: RunningServer) -> Non
             assert reply.status == 200, (path, example, reply.body)
             assert "fairway-flags" not in reply.headers
             tried += 1
-    assert tried == 6 * 3
+    assert tried == 7 * 3
 
 
 def test_the_document_is_openapi(server: RunningServer) -> None:

@@ -120,7 +120,9 @@ def announce(bound: socket.socket, models: Sequence[str], *, workers: int = 1) -
     host, port = bound.getsockname()[:2]
     by = f" with {workers} workers" if workers > 1 else ""
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(f"fairway serves {', '.join(models) or 'no model'}{by} on {address}", file=sys.stderr, flush=True)  # noqa: T201
+    # One write, with its line end: the log's thread writes to the same stream.
+    sys.stderr.write(f"fairway serves {', '.join(models) or 'no model'}{by} on {address}\n")
+    sys.stderr.flush()
 
 
 def run(app: App, bound: socket.socket, *, log: Log, models: Sequence[str]) -> None:
