@@ -6,13 +6,11 @@ A model is loaded once and shared by all. Tasks and results are small; what is l
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import gc
 import multiprocessing
 import os
 import signal
-import sys
 import traceback
 import warnings
 from collections import deque
@@ -25,9 +23,6 @@ from fairway.errors import BatchError, FairwayError, StorageFull, WorkerLost
 
 _AHEAD = 2
 """Tasks that a worker has been given: it need not wait for the next one."""
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-_KEPT_BYTES = 2**28
 
 
 class Crew:
@@ -73,7 +68,6 @@ class Crew:
             end.close()
         self._prepare()
         _use_one_thread()
-        _keep_memory()
         with contextlib.suppress(EOFError, BrokenPipeError):
             while True:
                 tasks.send(_attempt(self._work, tasks.recv()))
@@ -169,13 +163,3 @@ def _use_one_thread() -> None:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(1)
-
-
-def _keep_memory() -> None:
-    """Let the C library keep what is freed: every task needs as much again, and fresh pages cost 8 %."""
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-    if (arrow := sys.modules.get("pyarrow")) is not None:
-        arrow.set_memory_pool(arrow.system_memory_pool())  # its own pool gives memory back at once
