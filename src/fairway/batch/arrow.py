@@ -178,6 +178,7 @@ class ArrowTable:
     def _batch(self, group: int, piece: int) -> Any:
         at = self._open
         if at is None or at[0] != group or at[1] > piece:
+            self._open = at = None  # lets go of the last group's buffers before there are new ones
             at = (group, 0, iter(self._source.batches(group, self.columns)))
         _, passed, batches = at
         batch = None
