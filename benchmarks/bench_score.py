@@ -78,7 +78,7 @@ def measure(command: Sequence[str], folder: Path) -> Measured:
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         peak = max(peak, memory_mb(process.pid))
-        time.sleep(0.05)
+        time.sleep(0.2)
     seconds, after = time.perf_counter() - began, os.times()
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
