@@ -58,8 +58,6 @@ class DelimitedTable:
     rows = None
 
     def __init__(self, path: Path, reading: Reading, delimiter: str) -> None:
-        # A text may be longer than the module's own limit; ours is checked by the validator.
-        csv.field_size_limit(2**31 - 1)
         self.path = path
         self.delimiter = delimiter
         self._record = _record_pattern(delimiter)
@@ -93,7 +91,13 @@ class DelimitedTable:
     def parse(self, text: str) -> list[list[str]]:
         """Return the rows of a text; empty lines are none."""
         # A lone carriage return ends no line here, so that rows are counted as they are cut.
-        return [row for row in csv.reader(io.StringIO(text, newline="\n"), delimiter=self.delimiter) if row]
+        reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=self.delimiter)
+        # A text may be longer than the limit that the process has; ours is checked by the validator.
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            return [row for row in reader if row]
+        finally:
+            csv.field_size_limit(limit)
 
     def ends(self, data: bytes) -> list[int]:
         """Return where whole records end: a line's end inside a quoted cell is none."""

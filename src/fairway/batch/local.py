@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Self
 
 import msgspec
 
+from fairway.batch.arrow import leave_pandas_out
 from fairway.batch.base import Chunk, Format, Reading, Table, Writer
 from fairway.batch.crew import Crew
 from fairway.batch.formats import format_of_input, format_of_output
@@ -216,7 +217,7 @@ class _Run:
         before = source.stat()
         workers = self._options.workers or _cores()
         with (
-            Crew(self._score, workers, prepare=self._state.close_lock) as crew,
+            Crew(self._score, workers, prepare=self._prepare) as crew,
             _Output(self._state, self._scorer.writer, strict=self._options.strict) as output,
         ):
             chunks = self._planned(self._scorer.table)
@@ -231,6 +232,11 @@ class _Run:
                 f"{source.name} was changed while it was read", hint="run again with --restart"
             )
         return self._finish()
+
+    def _prepare(self) -> None:
+        """Make a worker ready: the lock stays with the process that started it."""
+        self._state.close_lock()
+        leave_pandas_out()
 
     def _score(self, chunk: Chunk) -> Done:
         """Score a chunk and keep the result; runs in the workers."""
