@@ -20,6 +20,8 @@ from fairway.errors import MissingExtra
 
 _SUM, _AT_MOST = 1, 0
 _ML_OPSET, _OPSET, _IR = 5, 21, 10
+_BLOCK_ROWS = 1024
+"""Rows that are summed at once: with more of them, rows and nodes push each other out of the cache."""
 
 
 @dataclasses.dataclass
@@ -42,6 +44,12 @@ class OnnxTrees(Step):
         self._run = _session(self.model).run
 
     def __call__(self, value: Array) -> Array:
+        if len(value) <= _BLOCK_ROWS:
+            return self._sum(value)
+        starts = range(0, len(value), _BLOCK_ROWS)
+        return np.concatenate([self._sum(value[start : start + _BLOCK_ROWS]) for start in starts])
+
+    def _sum(self, value: Array) -> Array:
         rows = tree_input(value, rounded=self.rounded, missing=self.missing)
         if self.single:
             return self._run(("y",), {"x": rows.astype(np.float32)})[0].astype(np.float64)
