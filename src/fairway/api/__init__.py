@@ -1,0 +1,35 @@
+"""The public verbs: one function each, the same that the command line calls.
+
+Functions take plain values and a `home`; everything else comes from the settings (see `settings.py`). A verb
+loads what it needs when it is called: `fairway --help` needs none of it.
+"""
+
+from __future__ import annotations
+
+from fairway.api.diagnosis import Check, doctor
+from fairway.api.packing import compile, pack, pull, push  # noqa: A004 - the verb
+from fairway.api.predicting import load, predict, score
+from fairway.api.serving import bench, serve, tune
+from fairway.api.versions import PRODUCTION, ModelView, alias, list_models, remove_alias, rollback, show
+
+__all__ = [
+    "PRODUCTION",
+    "Check",
+    "ModelView",
+    "alias",
+    "bench",
+    "compile",
+    "doctor",
+    "list_models",
+    "load",
+    "pack",
+    "predict",
+    "pull",
+    "push",
+    "remove_alias",
+    "rollback",
+    "score",
+    "serve",
+    "show",
+    "tune",
+]

@@ -1,0 +1,59 @@
+"""What every verb needs: the settings, the registry of the home, who is acting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fairway.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from fairway.registry.registry import Registry
+
+
+Result = TypeVar("Result")
+
+
+def settings_of(home: str | Path | None, flags: Mapping[str, Any] | None = None) -> Settings:
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    if home is not None:
+        given["home"] = str(home)
+    settings, _ = load_settings(flags=given)
+    return settings
+
+
+@contextlib.contextmanager
+def open_registry(home: Path) -> Iterator[Registry]:
+    from fairway.assemble import open_home
+
+    registry = open_home(home)
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def outside_loop(run: Callable[[], Result]) -> Result:
+    """Call what runs an event loop of its own, also where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(run).result()
+
+
+def actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
+def default_name(model: Any) -> str:
+    return Path(model).stem.lower() if isinstance(model, str | Path) else ""

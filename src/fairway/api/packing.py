@@ -1,0 +1,228 @@
+"""From a trained model to a bundle, and to a version of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairway.api._common import actor, default_name, open_registry, settings_of
+from fairway.errors import UsageError
+
+if TYPE_CHECKING:
+    from fairway.bundle.bundle import Bundle
+    from fairway.registry.records import Version
+
+
+_POLICY_OPTIONS = frozenset({"unseen_category", "out_of_range"})
+
+
+def pack(  # noqa: PLR0913 - the one verb that states everything about a model; all but two by name
+    model: Any,
+    path: str | Path,
+    *,
+    example: Any,
+    name: str | None = None,
+    target: str | None = None,
+    outputs: Sequence[str] = (),
+    code: Sequence[str | Path] = (),
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
+    author: str = "",
+    description: str = "",
+    lineage: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+    feed: str | None = None,
+    unseen_category: str = "flag",
+    out_of_range: str = "flag",
+    compile: str = "auto",  # noqa: A002 - the word that the command line has for it
+    home: str | Path | None = None,
+) -> Bundle:
+    """Write a trained model and everything that is needed to serve it to *path*.
+
+    The packed copy is loaded in a fresh process and must answer the golden examples as the original did. It
+    is compiled there, too; what was proven equal is attached to the bundle.
+
+    Args:
+        model: A fitted estimator or pipeline, or the path of a joblib or pickle file.
+        path: Where the bundle goes: a folder, or one file if it ends in `.fairway`. Never overwritten.
+        example: Rows as they will arrive in production: a file (CSV, Parquet, JSON, NDJSON), a pandas, polars
+            or pyarrow frame, an array, a list of dicts, a list of texts.
+        name: Name of the model. Default: the stem of the model file, or of *path*.
+        target: Column of the example that is not an input.
+        outputs: Names of the outputs. Default: `prediction`.
+        code: Modules of yours (`.py` files or package folders) that the model needs.
+        metrics: Figures to record, by name.
+        tags: Free key-value pairs.
+        author: Who packs it. Default: the user of this process.
+        description: What the model is for.
+        lineage: Where it comes from (data, commit, run), by name.
+        kinds: Kinds of inputs that are stated rather than learnt, by name.
+        feed: How the model is fed (`frame`, `matrix`, `records`, `texts`). Default: found out by trying.
+        unseen_category: `flag`, `reject` or `pass` categories that the example does not hold.
+        out_of_range: The same for numbers outside the example's range.
+        compile: `auto` lets the model serve as it is where nothing compiled was proven, `require` refuses
+            that, `off` does not compile.
+        home: Folder of the registry that will know the bundle as its own.
+
+    Raises:
+        BundleError: The model, its file or the example cannot be used.
+        PackedModelDiffers: The packed copy answers otherwise.
+        PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
+
+    Example:
+        >>> bundle = fw.pack(model, "iris.fairway", example=X)  # doctest: +SKIP
+    """
+    from fairway.bundle import trust
+    from fairway.lifecycle.compiling import check_mode
+    from fairway.lifecycle.pack import Facts, Wishes, pack_model
+
+    target_path = Path(path)
+    if target_path.exists():
+        raise UsageError(
+            f"{target_path} exists and is not overwritten", hint="choose another path or remove it"
+        )
+    bundle = pack_model(
+        model,
+        name=name or default_name(model) or target_path.stem,
+        example=_needed(example),
+        code=code,
+        facts=Facts(
+            metrics=metrics or {},
+            tags=tags or {},
+            author=author or actor(),
+            description=description,
+            lineage=lineage or {},
+        ),
+        wishes=Wishes(
+            target=target,
+            outputs=outputs,
+            kinds=kinds or {},
+            feed=feed,
+            unseen_category=unseen_category,
+            out_of_range=out_of_range,
+        ),
+        compile=check_mode(compile),
+    )
+    bundle.save(target_path)
+    trust.remember(settings_of(home).home, bundle)
+    return bundle
+
+
+def push(
+    model: Any,
+    *,
+    name: str | None = None,
+    example: Any = None,
+    reason: str = "",
+    compile: str = "auto",  # noqa: A002 - see pack
+    home: str | Path | None = None,
+    **options: Any,
+) -> Version:
+    """Register a model as the next version.
+
+    Args:
+        model: What `pack` takes, or the path of a bundle that this home packed.
+        name: Name of the model. Default: the stem of its file; for a bundle, the name that it has.
+        example: See `pack`. Not for a bundle, which holds its own.
+        reason: Why; kept in the history.
+        compile: See `pack`. What a bundle brings along is not compiled again; `off` leaves it out.
+        home: Folder of the registry.
+        **options: Everything else that `pack` takes.
+
+    Returns:
+        The new version. A refused push leaves no trace in the registry.
+
+    Raises:
+        UntrustedBundle: The bundle was packed elsewhere.
+        PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
+    """
+    import tempfile
+
+    from fairway.assemble import looks_like_bundle, open_trusted
+    from fairway.lifecycle.compiling import check_mode, compile_packed
+
+    mode = check_mode(compile)
+
+    folder = settings_of(home).home
+    if looks_like_bundle(model):
+        stated = sorted(name for name, value in {"example": example, **options}.items() if value)
+        stated = [name for name in stated if name not in _POLICY_OPTIONS]
+        if stated:
+            raise UsageError(
+                f"a bundle holds its own {stated[0]}; it cannot be stated again",
+                hint="push the model file instead, or the bundle alone",
+            )
+        bundle = compile_packed(open_trusted(Path(model), folder), mode=mode)
+        with open_registry(folder) as registry:
+            return registry.register(bundle, name=name, actor=actor(), reason=reason)
+    name = name or default_name(model)
+    if not name:
+        raise UsageError("the model needs a name", hint='give one: name="coffee"')
+    with tempfile.TemporaryDirectory(prefix="fairway-push-") as temporary, open_registry(folder) as registry:
+        path = Path(temporary) / "bundle"
+        bundle = pack(model, path, name=name, example=example, compile=mode, home=folder, **options)
+        return registry.register(bundle, actor=actor(), reason=reason)
+
+
+def pull(reference: str, path: str | Path, *, home: str | Path | None = None) -> Bundle:
+    """Write a version of the registry to *path*, as `pack` does.
+
+    Raises:
+        ArtifactDigest: A stored file is not the one that was registered.
+    """
+    from fairway.bundle import trust
+
+    folder = settings_of(home).home
+    with open_registry(folder) as registry:
+        bundle = registry.open(registry.resolve(reference))
+        bundle.save(Path(path))
+    trust.remember(folder, bundle)
+    return bundle
+
+
+def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[str, Any]:  # noqa: A001 - the verb
+    """Compile a version, or a bundle file or folder, prove the result, and attach what was proven.
+
+    The model is loaded and run in a fresh process. A running server takes a new predictor at its next start.
+
+    Args:
+        reference: A reference, or the path of a bundle that this home packed.
+        home: Folder of the registry.
+
+    Returns:
+        The report: `predictor` and `reason`, and for each of the `compilers` verdict, rows, worst difference
+        and time.
+
+    Raises:
+        PackedModelDiffers: The model does not answer here as it did when it was packed.
+        UntrustedBundle: The bundle was packed elsewhere.
+    """
+    from fairway.assemble import looks_like_path
+    from fairway.bundle import trust
+    from fairway.bundle.bundle import open_bundle
+    from fairway.lifecycle.compiling import prove_and_compile, report_of
+
+    folder = settings_of(home).home
+    if looks_like_path(str(reference)):
+        bundle = open_bundle(reference, attachments=False)
+        trust.check_known(folder, bundle)
+        compiled = prove_and_compile(bundle)
+        trust.remember(folder, compiled)
+        compiled.save_attachments(Path(reference))
+        return report_of(compiled) or {}
+    with open_registry(folder) as registry:
+        version = registry.resolve(str(reference))
+        compiled = prove_and_compile(registry.open(version, attachments=False))
+        for attachment in compiled.attachments.values():
+            registry.attach(attachment, actor=actor())
+    return report_of(compiled) or {}
+
+
+def _needed(example: Any) -> Any:
+    if example is None:
+        raise UsageError(
+            "the signature is learnt from an example table, and none was given",
+            hint="--example train.csv --target COLUMN",
+        )
+    return example

@@ -1,0 +1,161 @@
+"""Serve models, find the settings that serve them best, and measure what a call costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairway.api._common import outside_loop, settings_of
+from fairway.errors import UsageError
+
+if TYPE_CHECKING:
+    from fairway.server.bench import HotPath
+    from fairway.settings import Settings
+    from fairway.tuning.trials import Tuning
+
+
+def serve(
+    *references: str,
+    host: str | None = None,
+    port: int | str | None = None,
+    predictor: str | None = None,
+    workers: int | str | None = None,
+    home: str | Path | None = None,
+) -> None:
+    """Serve models over HTTP until stopped.
+
+    Args:
+        *references: Models of the registry (`coffee`, `coffee:3`, `coffee@challenger`), or paths of bundles.
+            None serves the whole registry.
+        host: Address to listen on.
+        port: Port to listen on; 0 lets the system choose.
+        predictor: See `load`.
+        workers: Processes that answer. More than one share the memory of the models, and a main thread is
+            needed to serve from.
+        home: Folder of the registry.
+
+    Raises:
+        PortInUse: Another process listens there.
+        FairwayError: A model cannot be found, loaded or trusted.
+    """
+    from fairway.assemble import build_app, build_log, build_pool
+    from fairway.server.listen import listen, run
+
+    stated = {"host": host, "port": port, "workers": workers, "predictor": predictor}
+    settings = settings_of(home, {f"server.{name}": value for name, value in stated.items()})
+    if settings.server.workers > 1:
+        _serve_with_workers(settings, references)
+        return
+    with listen(settings.server.host, settings.server.port) as bound:
+        log = build_log(settings.log)
+        pool = build_pool(settings, references, log=log)
+        run(build_app(settings, pool, log=log), bound, log=log, models=pool.served_models())
+
+
+def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
+    from fairway.assemble import build_app, build_log, build_pool
+    from fairway.server.listen import check_workers, listen
+
+    check_workers(settings.server.workers)
+    from fairway.server.supervisor import supervise
+
+    with listen(settings.server.host, settings.server.port) as bound:
+        log = build_log(settings.log, threaded=False)
+        supervise(
+            lambda: build_pool(settings, references, log=log),
+            lambda pool, shared: build_app(settings, pool, log=log, shared=shared),
+            bound,
+            workers=settings.server.workers,
+            log=log,
+            patience_s=settings.limits.predict_timeout_s,
+        )
+
+
+def tune(
+    reference: str | Path,
+    *,
+    seconds: float = 20.0,
+    write: bool = False,
+    tell: Callable[[str], None] | None = None,
+    home: str | Path | None = None,
+) -> Tuning:
+    """Find out by measuring which settings serve a model best on this machine.
+
+    The model is served on loopback with one setting after the other, while callers ask it for a typical row.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        seconds: Time for all loads together; servers need some more to start.
+        write: Whether to write the recommended settings into the nearest `fairway.toml`, or into a new one in
+            the working directory.
+        tell: Gets what is being tried.
+        home: Folder of the registry.
+
+    Raises:
+        FairwayError: The model cannot be served, or does not answer.
+    """
+    from fairway.settings import settings_file
+    from fairway.tuning.file import set_in_file
+    from fairway.tuning.trials import Tuner
+
+    tuning = Tuner(str(reference), home=settings_of(home).home, seconds=seconds, tell=tell or str).run()
+    if not write:
+        return tuning
+    path = settings_file()
+    replaced = set_in_file(path, {advice.key: advice.value for advice in tuning.advice})
+    return dataclasses.replace(tuning, written=str(path), replaced=replaced)
+
+
+def bench(
+    reference: str | Path,
+    *,
+    rows: Sequence[int | str] = (1, 100),
+    seconds: float = 2.0,
+    home: str | Path | None = None,
+) -> list[HotPath]:
+    """Measure what a call to a model costs in this process, stage by stage.
+
+    The golden examples go through the server's own connection, engine and model; only the network is missing.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        rows: Numbers of rows per call; each is measured.
+        seconds: About how long to measure each of them.
+        home: Folder of the registry.
+
+    Returns:
+        One entry per number of rows.
+    """
+    from fairway.assemble import build_app, build_pool
+    from fairway.log import Log
+    from fairway.server.bench import measure
+
+    counts = [_row_count(count) for count in rows]
+    settings = settings_of(home)
+    with Path(os.devnull).open("wb") as nowhere:
+        log = Log(nowhere, level=settings.log.level, access=settings.log.access)
+        pool = build_pool(settings, [str(reference)], log=log)
+        (model,) = pool.served()
+        found = outside_loop(
+            lambda: measure(
+                lambda stopwatch: build_app(settings, pool, log=log, stopwatch=stopwatch),
+                model,
+                rows=counts,
+                seconds=seconds,
+            )
+        )
+        log.close()
+    return found
+
+
+def _row_count(given: int | str) -> int:
+    try:
+        count = int(given)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise UsageError(f"{given!r} is not a number of rows", hint="--rows 1,100")
+    return count
