@@ -67,11 +67,14 @@ class Engine:
         else:  # to list the faults of a large one may take a second
             columns = await self._beside(protocol.read, target, model)
         read = perf_counter()
-        outputs = await model.answer(columns, timing, probabilities="probabilities" in target.include)
+        timing.read = read - timing.started
+        outputs = await model.answer(
+            columns, timing, probabilities="probabilities" in target.include, turn=call.turn
+        )
         predicted = perf_counter()
-        timing.read, timing.predict = read - timing.started, predicted - read - timing.queue
+        timing.predict = predicted - read - timing.queue
         if timing.predict > HELD_S:
-            model.scheduler.note_inline(len(columns), timing.predict)
+            model.scheduler.suspect(len(columns))
         prediction = Prediction(
             target.id,
             model.name,

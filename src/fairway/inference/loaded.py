@@ -14,6 +14,7 @@ from fairway.errors import FairwayError, ModelFailed, PackedModelDiffers
 from fairway.flavors.base import Predictor
 from fairway.inference.predictors import AUTO, NATIVE, choices_of
 from fairway.inference.scheduling import Limits, Scheduler
+from fairway.inference.turn import Turn
 from fairway.messages import Columns, Outputs, Timing
 from fairway.protocols.base import Dialect
 
@@ -32,6 +33,7 @@ class LoadedModel:
         reason: Why this one answers, in a sentence.
 
     Attributes:
+        reference: The version's reference, such as `coffee:3`.
         scheduler: Runs the calls that the event loop must not wait for.
     """
 
@@ -56,17 +58,13 @@ class LoadedModel:
         self.reason = reason
         self._predictor = predictor
         self._readers: dict[str, Any] = {}
+        self.reference = f"{name}:{version}" if version else name
         self.scheduler = Scheduler(
             lambda columns, probabilities: self.predict(columns, probabilities=probabilities),
             name=self.reference,
             limits=limits or Limits(timeout_s=timeout_s),
             is_foreign=predictor_name == NATIVE,
         )
-
-    @property
-    def reference(self) -> str:
-        """The version's reference, such as `coffee:3`."""
-        return f"{self.name}:{self.version}" if self.version else self.name
 
     @property
     def digest(self) -> str:
@@ -97,14 +95,25 @@ class LoadedModel:
         except (Exception, SystemExit) as cause:  # whatever a foreign model raises; it ends no server
             raise ModelFailed(self.reference) from cause
 
-    async def answer(self, columns: Columns, timing: Timing, *, probabilities: bool = False) -> Outputs:
+    async def answer(
+        self, columns: Columns, timing: Timing, *, probabilities: bool = False, turn: Turn | None = None
+    ) -> Outputs:
         """Predict without holding the event loop for long.
+
+        Args:
+            columns: The rows.
+            timing: Gets the time that the call has waited.
+            probabilities: See `predict`.
+            turn: Where the call may join others. Whoever gives one has to step this coroutine by itself.
 
         Raises:
             Overloaded: Too many slow calls wait already.
             PredictionTimeout: The model did not answer in time.
         """
-        if len(columns) <= self.scheduler.inline_rows:
+        rows = len(columns)
+        if rows <= self.scheduler.inline_rows:
+            if turn is not None and 0 < rows <= self.scheduler.gathered_rows:
+                return await turn.seat(self, columns, timing, probabilities=probabilities)
             return self.predict(columns, probabilities=probabilities)
         return await self.scheduler.answer(columns, timing, probabilities=probabilities)
 

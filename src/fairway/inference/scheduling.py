@@ -3,6 +3,7 @@
 | call | runs |
 |---|---|
 | fast, and the predictor is one that we compiled | on the event loop, at once |
+| the same, while others call it, too | on the event loop, with those of the same turn (`turn.py`) |
 | fast, and the code is the model's own | in a thread; the loop waits for it for 5 ms at most |
 | slow | in a thread, behind a bounded queue |
 | of a model that takes little longer for many rows than for one | with the others that wait |
@@ -27,12 +28,19 @@ INLINE_S = 0.005
 """The event loop never stands still longer than this for a model, if that can be foreseen."""
 
 HELD_S = 0.02
-"""A call that held the loop for longer sends the next ones away; for less, a busy machine is enough."""
+"""A call that held the loop for longer is suspicious."""
+
+WATCHED_CALLS = 200
+"""So many calls after a suspicious one are timed by the processor, which a busy machine does not mislead."""
+
+GATHERED_ROWS = 8
+"""A call with more rows gains nothing from the company of others."""
 
 SLICE_ROWS = 1024
 """Rows after which a large call lets others have their turn."""
 
 _LEAST_BATCHED_S = 0.0001
+_LEAST_GAIN = 0.6
 _OVERDUE_S = 1.0
 _OVERDUE_FACTOR = 20
 
@@ -68,6 +76,7 @@ class Scheduler:
     Attributes:
         inline_rows: Calls with at most so many rows are to be predicted on the event loop, and do not come
             here; -1 for none.
+        gathered_rows: Of those, calls with at most so many rows may be predicted with others; 0 for none.
         cost: What a call costs.
         batching: Why calls are batched, or why not, in a sentence.
     """
@@ -77,6 +86,9 @@ class Scheduler:
         self._limits = limits
         self._is_foreign = is_foreign
         self._is_stable = False
+        self._watched = 0  # calls to come that are timed by the processor
+        self._suspected_rows = -1
+        self.gathered_rows = 0
         self._lane = Lane(name, timeout_s=limits.timeout_s, max_queue=limits.max_queue)
         self._batcher: Batcher | None = None
         self.batching = "calls are not batched: the model was not measured"
@@ -90,7 +102,10 @@ class Scheduler:
         self.cost = measure(self._predict, columns)
         self._is_stable = is_row_stable(self._predict, columns, probabilities=probabilities)
         is_batched, self.batching = self._judge_batching()
-        if is_batched:
+        if self._gains_from_company():
+            self.gathered_rows = GATHERED_ROWS
+            self.batching = f"calls of one turn of the event loop are predicted together: {self._figures()}"
+        elif is_batched:
             self._batcher = Batcher(
                 self._timed,
                 self._lane,
@@ -102,9 +117,8 @@ class Scheduler:
         self._place()
 
     def _judge_batching(self) -> tuple[bool, str]:
-        cost, mode = self.cost, self._limits.batching
-        one, eight = cost.of(1), cost.of(8)
-        took = f"8 rows take {eight * 1e3:.3g} ms together and {8 * one * 1e3:.3g} ms one by one"
+        mode, one, eight = self._limits.batching, self.cost.of(1), self.cost.of(8)
+        took = self._figures()
         if mode != "auto":
             return mode == "on", f"batching is {mode} by the setting ({took})"
         if not self._is_stable:
@@ -118,8 +132,18 @@ class Scheduler:
             return False, f"calls are not batched: {took}"
         return True, f"calls are batched: {took}"
 
+    def _gains_from_company(self) -> bool:
+        """Tell whether calls that run on the event loop are worth putting together."""
+        one, eight = self.cost.of(1), self.cost.of(8)
+        may = self._limits.batching == "auto" and self._is_stable and not self._is_foreign
+        return may and one < INLINE_S and eight < _LEAST_GAIN * 8 * one
+
+    def _figures(self) -> str:
+        one, eight = self.cost.of(1) * 1e3, self.cost.of(8) * 1e3
+        return f"8 rows take {eight:.3g} ms together and {8 * one:.3g} ms one by one"
+
     def _place(self) -> None:
-        stays_away = self._is_foreign or self._batcher is not None
+        stays_away = self._is_foreign or self._batcher is not None or self._watched > 0
         self.inline_rows = -1 if stays_away else self.cost.rows_within(INLINE_S, most=SLICE_ROWS)
 
     # -- calls -------------------------------------------------------------------------------------------
@@ -132,6 +156,8 @@ class Scheduler:
             PredictionTimeout: The model did not answer in time.
         """
         rows = len(columns)
+        if self._watched and rows <= self._suspected_rows:
+            return self._watch(columns, probabilities)
         if self._batcher is not None and rows <= self._batcher.max_rows:
             return await self._batcher.answer(columns, timing, probabilities=probabilities)
         if self._is_stable and rows > SLICE_ROWS:
@@ -141,11 +167,25 @@ class Scheduler:
         outputs: Outputs = await self._lane.run(call, timing, patience_s=self._patience_s(rows))
         return outputs
 
-    def note_inline(self, rows: int, seconds: float) -> None:
-        """Take note of a call that held the event loop for long."""
+    def suspect(self, rows: int) -> None:
+        """Take note of a call that held the loop for long: the model is slow, or the machine is busy."""
         if rows <= self.inline_rows:
-            self.cost.learn(rows, seconds)
+            self._suspected_rows, self._watched = self.inline_rows, WATCHED_CALLS
             self._place()
+
+    def _watch(self, columns: Columns, probabilities: bool) -> Outputs:  # noqa: FBT001 - as Predict has it
+        """Predict on the event loop and find out whether it is the model that takes so long."""
+        began = time.thread_time()
+        try:
+            return self._predict(columns, probabilities)
+        finally:
+            spent = time.thread_time() - began
+            self._watched -= 1
+            if spent > HELD_S:
+                self._watched = 0
+                self.cost.learn(len(columns), spent)
+            if not self._watched:
+                self._place()
 
     def _timed(self, columns: Columns, probabilities: bool) -> Outputs:  # noqa: FBT001 - as Predict has it
         started = time.perf_counter()

@@ -7,6 +7,7 @@ all or lists everything that is wrong.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -50,6 +51,14 @@ _SNIFF = re.compile(
     + "|".join(ENVELOPES).encode()
     + rb')"[ \t\n\r]*:[ \t\n\r]*)?(\[[ \t\n\r]*)?([\[{])?'
 )
+
+
+_JSON = (b"content-type", b"application/json")
+
+
+@functools.lru_cache(maxsize=1024)
+def _model_header(model: str, version: int) -> tuple[bytes, bytes]:
+    return (b"fairway-model", f"{model}:{version}".encode())
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -152,8 +161,8 @@ class NativeProtocol:
                 for n in range(0, len(outputs), self._slice_rows)
             )
         headers = [
-            (b"content-type", b"application/json"),
-            (b"fairway-model", f"{prediction.model}:{prediction.version}".encode()),
+            _JSON,
+            _model_header(prediction.model, prediction.version),
             (b"fairway-prediction-id", prediction.id.encode()),
         ]
         if flags:

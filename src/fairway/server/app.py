@@ -28,6 +28,7 @@ from fairway.errors import (
 )
 from fairway.inference.loaded import LoadedModel
 from fairway.inference.pool import Pool
+from fairway.inference.turn import Turn
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
 from fairway.server.handlers import EventLog, Predictions, Receive, Scope, Send, is_predict_path, send_reply
@@ -74,6 +75,7 @@ class App:
     ) -> None:
         self.predictions = predictions
         self.heads = Heads()
+        self.turn = Turn()
         self._pool = pool
         self._metrics = metrics
         self._log = log

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from fairway.errors import BodyTooLarge, FairwayError, InternalError, MethodNotAllowed
 from fairway.inference.engine import Engine
 from fairway.log import timestamp
-from fairway.messages import Call, Prediction, Reply
+from fairway.messages import Call, Prediction, Reply, milliseconds
 from fairway.protocols.base import Dialect
 from fairway.server.cells import INFLIGHT
 from fairway.server.metrics import Metrics
@@ -167,13 +167,12 @@ def _access_line(call: Call, prediction: Prediction, route: str, status: int, se
 
     Every text in it is ours or has passed the grammar of names: nothing needs escaping.
     """
-    timing = prediction.timing
+    read, queue, predict, encode = prediction.timing.texts
     return (
         f'{{"at":"{timestamp()}","level":"info","event":"access","request_id":"{call.id}","route":"{route}",'
-        f'"status":{status},"ms":{seconds * 1e3:.3f},"model":"{prediction.model}",'
-        f'"version":{prediction.version},"rows":{len(prediction.columns)},"read_ms":{timing.read * 1e3:.3f},'
-        f'"queue_ms":{timing.queue * 1e3:.3f},"predict_ms":{timing.predict * 1e3:.3f},'
-        f'"encode_ms":{timing.encode * 1e3:.3f}}}'
+        f'"status":{status},"ms":{milliseconds(seconds)},"model":"{prediction.model}",'
+        f'"version":{prediction.version},"rows":{len(prediction.columns)},"read_ms":{read},'
+        f'"queue_ms":{queue},"predict_ms":{predict},"encode_ms":{encode}}}'
     ).encode()
 
 

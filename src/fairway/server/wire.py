@@ -18,12 +18,15 @@ import asyncio
 import logging
 import re
 import select
+from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fairway.errors import FairwayError, InternalError, RequestError, RequestTimeout
+from fairway.inference.turn import Seat
 from fairway.messages import Call, Reply
 from fairway.server.cycles import Flow, Outlet, ShortCycle, Started
 from fairway.server.framing import Framing
@@ -58,6 +61,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._predictions = self.app.predictions
         self._heads = self.app.heads
+        self._turn = self.app.turn
         self._received = b""  # what came in one piece between two requests
         self._max_body_bytes = self.app.predictions.max_body_bytes
         self._stage = _IDLE  # where the parser stands
@@ -69,7 +73,7 @@ class Connection(HttpToolsProtocol):
         self._is_ended = False  # nothing more is written
         self._draining = False
         self._refusal: FairwayError | None = None
-        self._short: ShortCycle | None = None
+        self._short = ShortCycle()
         self._head: Head | None = None
         self.url = self._body = b""
         self._framing = Framing(self._max_body_bytes)
@@ -335,25 +339,47 @@ class Connection(HttpToolsProtocol):
 
     def _answer(self, head: Head, body: bytes) -> None:
         call = Call("POST", head.path, head.query, head.header, body)
+        call.turn = self._turn.joined_by(self, self._last_data)
         coroutine = self._predictions.answer(call)
         try:
             yielded = coroutine.send(None)
         except StopIteration as done:
             self._write(done.value)
             return
-        cycle = self._short or ShortCycle()
-        self._short = self.cycle = cycle  # type: ignore[assignment]
+        cycle = self._short
+        self.cycle = cycle  # type: ignore[assignment]
         cycle.response_complete = cycle.disconnected = False
         cycle.keep_alive = self._keep_alive
         self._unanswered += 1
         self._is_over = not self._keep_alive
+        if type(yielded) is Seat:  # it goes on before this turn of the event loop ends
+            yielded.go_on = partial(self._go_on, coroutine)
+        else:
+            self._wait_for(coroutine, yielded)
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, Reply], yielded: Any) -> None:
+        """Let a task go on with a call that waits."""
         self.flow.pause_reading()
-        task = self.loop.create_task(self._finish(Started(coroutine, yielded), cycle))
+        task = self.loop.create_task(self._finish(Started(coroutine, yielded)))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _finish(self, started: Started, cycle: ShortCycle) -> None:
-        reply = await started
+    def _go_on(
+        self, coroutine: Coroutine[Any, Any, Reply], outputs: Any, error: BaseException | None
+    ) -> None:
+        """Continue a call whose rows were predicted with those of others."""
+        try:
+            yielded = coroutine.send(outputs) if error is None else coroutine.throw(error)
+        except StopIteration as done:
+            self._finish_short(done.value)
+        else:
+            self._wait_for(coroutine, yielded)
+
+    async def _finish(self, started: Started) -> None:
+        self._finish_short(await started)
+
+    def _finish_short(self, reply: Reply) -> None:
+        cycle = self._short
         cycle.response_complete = True
         if self.transport.is_closing():
             return
@@ -376,14 +402,12 @@ class Connection(HttpToolsProtocol):
         if defaults is not self._default_headers:  # uvicorn makes a new list when the date changes
             self._default_headers = defaults
             self._prefix = b"".join(b"%s: %s\r\n" % header for header in defaults)
-        parts = [STATUS_LINE[reply.status], self._prefix]
-        parts += [b"%s: %s\r\n" % header for header in reply.headers]
+        lines = [b": ".join(header) for header in reply.headers]
         if not self._keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"content-length: %d\r\n\r\n" % len(reply.body))
-        if has_body:
-            parts.append(reply.body)
-        return b"".join(parts)
+            lines.append(b"connection: close")
+        lines.append(b"content-length: %d\r\n\r\n" % len(reply.body))
+        body = reply.body if has_body else b""
+        return b"".join((STATUS_LINE[reply.status], self._prefix, b"\r\n".join(lines), body))
 
     # -- timeouts ----------------------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ def scripted() -> Callable[..., LoadedModel]:
             predictor_name="numpy" if ours else "native",
         )
         if slow:
-            loaded.scheduler.note_inline(1, 1.0)
+            loaded.scheduler.cost.learn(1, 1.0)
+            loaded.scheduler._place()
         return loaded
 
     return model

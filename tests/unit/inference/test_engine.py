@@ -52,7 +52,8 @@ class Steps:
         self.thread = threading.current_thread().name
         return Columns(("a",), [[1.0]])
 
-    async def answer(self, columns: Columns, _: Timing, *, probabilities: bool) -> Outputs:
+    async def answer(self, columns: Columns, _: Timing, *, probabilities: bool, turn: object) -> Outputs:
+        assert turn is None
         self.note("predict")
         self.asked_for_probabilities = probabilities
         return Outputs({"y": [row[0] for row in columns.rows]})

@@ -107,6 +107,7 @@ class Loader:
         self.loaded.append(entry.version)
         model: LoadedModel = self._scripted(lambda columns: [float(entry.version)] * len(columns))
         model.name, model.version = entry.model, entry.version
+        model.reference = f"{entry.model}:{entry.version}"
         return model
 
 

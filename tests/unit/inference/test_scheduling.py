@@ -11,7 +11,7 @@ import pytest
 
 from fairway.errors import ModelFailed
 from fairway.inference.cost import Cost
-from fairway.inference.scheduling import INLINE_S, SLICE_ROWS, Limits, Scheduler
+from fairway.inference.scheduling import HELD_S, INLINE_S, SLICE_ROWS, WATCHED_CALLS, Limits, Scheduler
 from fairway.messages import Columns, Outputs, Timing
 
 EXAMPLES = Columns(("a",), [[0.1 * n] for n in range(10)])
@@ -59,18 +59,73 @@ def test_only_what_we_compiled_runs_on_the_loop() -> None:
     assert ours.inline_rows == SLICE_ROWS
 
 
-def test_a_call_that_held_the_loop_sends_the_next_ones_away_and_fast_ones_bring_them_back() -> None:
-    """The loop is held once."""
-    ours = a_scheduler(is_foreign=False, cost=(0.0001, 0.0))
+def busy(seconds: float) -> None:
+    """Keep the processor busy, as a slow model does and a busy machine does not."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def test_a_model_that_is_slow_is_sent_away_and_fast_calls_bring_it_back() -> None:
+    """The first long call raises the suspicion, the next one proves it; after that the loop is not held."""
+    threads: list[str] = []
+
+    def slow_for_ones(columns: Columns, probabilities: bool) -> Outputs:
+        threads.append(threading.current_thread().name)
+        if columns.rows[0][0] == 1.0:
+            busy(1.5 * HELD_S)
+        return double(columns, probabilities)
+
+    ours = a_scheduler(slow_for_ones, is_foreign=False, cost=(0.0001, 0.0))
     ours._place()
-    ours.note_inline(1, 1.5)
+    ours.suspect(1)
     assert ours.inline_rows == -1
-    ours.note_inline(1, 9.9)  # it was not on the loop, so it says nothing of it
-    assert ours.cost.of(1) == pytest.approx(1.5)
+    threads.clear()
+    one = Columns(("a",), [[1.0]])
+    for _ in range(2):
+        asyncio.run(ours.answer(one, Timing(0), probabilities=False))
+    assert [name == "MainThread" for name in threads] == [True, False]
+    ours.suspect(1)  # it was not on the loop, so it says nothing of it
+    assert ours.cost.of(1) >= HELD_S
     for _ in range(3000):
         ours.cost.learn(1, 0.0001)
     ask(ours, 1)
     assert ours.inline_rows > 0
+
+
+def test_a_busy_machine_sends_no_model_away() -> None:
+    """A call that held the loop because others had the processor leaves a fast model where it is."""
+    ours = a_scheduler(is_foreign=False, cost=(0.0001, 0.0))
+    ours._place()
+    inline = ours.inline_rows
+    ours.suspect(1)
+    before = threading.active_count()
+    for _ in range(WATCHED_CALLS):
+        assert ours.inline_rows == -1
+        assert ask(ours, 1).values == {"y": [0.0]}
+    assert ours.inline_rows == inline
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("is_foreign", "cost", "mode", "gathered"),
+    [
+        (False, (0.00001, 0.000001), "auto", True),
+        (False, (0.00001, 0.0001), "auto", False),  # rows are what it costs
+        (False, (0.02, 0.0), "auto", False),  # too slow for the event loop
+        (True, (0.00001, 0.000001), "auto", False),
+        (False, (0.00001, 0.000001), "off", False),
+    ],
+)
+def test_calls_of_a_turn_are_gathered_where_that_gains(
+    monkeypatch: pytest.MonkeyPatch, is_foreign: bool, cost: tuple[float, float], mode: str, gathered: bool
+) -> None:
+    """And `batching` says so with its figures."""
+    monkeypatch.setattr("fairway.inference.scheduling.measure", lambda *_: Cost(*cost))
+    scheduler = Scheduler(double, name="coffee:3", limits=Limits(batching=mode), is_foreign=is_foreign)
+    scheduler.measure(EXAMPLES, probabilities=True)
+    assert (scheduler.gathered_rows > 0) is gathered
+    assert scheduler.batching.startswith("calls of one turn of the event loop") is gathered
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Sleeper:
         self.slow = slow
         self.scheduler = self
 
-    def note_inline(self, *_: Any) -> None:
+    def suspect(self, *_: Any) -> None:
         """Be told of a call that took long: on a busy machine a nap does."""
 
     def at(self, stage: str) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from fairway.errors import FairwayError
+from fairway.inference.turn import Turn
 from fairway.messages import Call, Reply
 from fairway.server.handlers import Receive, Scope, Send, send_reply
 from fairway.server.heads import Heads
@@ -29,6 +30,7 @@ class Application:
     def __init__(self) -> None:
         self.predictions = self
         self.heads = Heads()
+        self.turn = Turn()
         self.reply_bytes = 3
         self.may_answer = asyncio.Event()
         self.may_answer.set()
