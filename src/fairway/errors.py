@@ -12,6 +12,7 @@ FairwayError
 |  + ArtifactDigest        artifact_digest      bytes that differ from the manifest
 |  + ArtifactPath          artifact_path        a member name that leaves the bundle
 |  + ArtifactImport        artifact_import      the model needs a module that is not there
+|  + ArtifactUnsafe        artifact_unsafe      loading the file could run code that nobody allowed
 |  + BundleTooNew          bundle_too_new       written by a newer fairway
 |  + UntrustedBundle       bundle_untrusted     packed by somebody this registry does not trust
 |  + UnknownFlavor         flavor_unknown       no flavor matches the model
@@ -243,6 +244,14 @@ class ArtifactImport(BundleError):
 
     code = "artifact_import"
     title = "The model needs a module that is not there"
+
+
+class ArtifactUnsafe(BundleError):
+    """Loading the model file would construct something that is not trusted."""
+
+    code = "artifact_unsafe"
+    title = "The model file is not safe to load"
+    exit_code = EXIT_REFUSED
 
 
 class BundleTooNew(BundleError):

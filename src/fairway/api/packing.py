@@ -35,6 +35,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     feed: str | None = None,
     unseen_category: str = "flag",
     out_of_range: str = "flag",
+    trust: Sequence[str] = (),
     compile: str = "auto",  # noqa: A002 - the word that the command line has for it
     home: str | Path | None = None,
 ) -> Bundle:
@@ -44,7 +45,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     is compiled there, too; what was proven equal is attached to the bundle.
 
     Args:
-        model: A fitted estimator or pipeline, or the path of a joblib or pickle file.
+        model: A fitted model, or the path of a model file or folder in any format that a flavor reads.
         path: Where the bundle goes: a folder, or one file if it ends in `.fairway`. Never overwritten.
         example: Rows as they will arrive in production: a file (CSV, Parquet, JSON, NDJSON), a pandas, polars
             or pyarrow frame, an array, a list of dicts, a list of texts.
@@ -61,6 +62,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         feed: How the model is fed (`frame`, `matrix`, `records`, `texts`). Default: found out by trying.
         unseen_category: `flag`, `reject` or `pass` categories that the example does not hold.
         out_of_range: The same for numbers outside the example's range.
+        trust: Types (`module.Class`) that the model file may construct beside those known to be harmless.
         compile: `auto` lets the model serve as it is where nothing compiled was proven, `require` refuses
             that, `off` does not compile.
         home: Folder of the registry that will know the bundle as its own.
@@ -73,7 +75,8 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     Example:
         >>> bundle = fw.pack(model, "iris.fairway", example=X)  # doctest: +SKIP
     """
-    from fairway.bundle import trust
+    from fairway.bundle import trust as known
+    from fairway.bundle.safety import Trust
     from fairway.lifecycle.compiling import check_mode
     from fairway.lifecycle.pack import Facts, Wishes, pack_model
 
@@ -102,10 +105,11 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
             unseen_category=unseen_category,
             out_of_range=out_of_range,
         ),
+        trust=Trust(types=frozenset(trust)),
         compile=check_mode(compile),
     )
     bundle.save(target_path)
-    trust.remember(settings_of(home).home, bundle)
+    known.remember(settings_of(home).home, bundle)
     return bundle
 
 

@@ -32,6 +32,7 @@ PROFILE = "profile.json"
 ENVIRONMENT = "environment.json"
 CARD = "card.md"
 CODE_FOLDER = "code/"
+MODEL_FOLDER = "model/"
 
 SUFFIX = ".fairway"
 
@@ -97,6 +98,11 @@ class Bundle:
         """Source files that travel with the model, by path below `code/`."""
         paths = [path for path in self.manifest.files if path.startswith(CODE_FOLDER)]
         return {path.removeprefix(CODE_FOLDER): self.read(path) for path in paths}
+
+    @property
+    def model_paths(self) -> tuple[str, ...]:
+        """Paths of the model's own files."""
+        return tuple(path for path in self.manifest.files if path.startswith(MODEL_FOLDER))
 
     def read(self, path: str) -> bytes:
         """Return the verified bytes of one member.

@@ -76,10 +76,11 @@ class CodeSpace:
         return self._roots
 
     @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> Iterator[set[str]]:
         """Let `import` and unpickling of this block find the modules under their plain names.
 
-        Unpickling looks names up in `sys.modules`, so for that moment, under a lock, they stand there.
+        Unpickling looks names up in `sys.modules`, so for that moment, under a lock, they stand there. The
+        block gets the names of the top-level ones.
         """
         with _lock:
             shadowed = {name: sys.modules.pop(name) for name in list(sys.modules) if self._owns(name)}
@@ -91,7 +92,7 @@ class CodeSpace:
                         raise missing_module(cause, needed_by=path) from cause
                     except Exception as cause:
                         raise ArtifactImport(f"{path} raised {type(cause).__name__}: {cause}") from cause
-                yield
+                yield self._roots
             finally:
                 for name in self._sources:
                     sys.modules.pop(name, None)

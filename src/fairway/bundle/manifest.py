@@ -72,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         description: What the model is for, in the author's words.
         lineage: Where it comes from (data, commit, run), by name.
         options: What the flavor needs to know to call the model.
+        trusted: Types that the author allowed the model file to construct, by qualified name.
         files: Every file of the bundle but the manifest itself.
     """
 
@@ -90,6 +91,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     description: str = ""
     lineage: dict[str, str] = {}
     options: dict[str, Any] = {}
+    trusted: list[str] = []
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:

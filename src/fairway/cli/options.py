@@ -141,6 +141,12 @@ _MODEL_OPTIONS = (
         help="What happens to a number outside the table's range.",
     ),
     click.option(
+        "--trust",
+        metavar="TYPE",
+        multiple=True,
+        help="Type (module.Class) that the model file may construct; repeat for more.",
+    ),
+    click.option(
         "--compile",
         type=click.Choice(COMPILE_MODES),
         default="auto",

@@ -8,13 +8,15 @@ is imported to serve any model, whatever made it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fairway.bundle.code import CodeSpace
+from fairway.bundle.safety import Trust
 from fairway.bundle.signature import Signature
 from fairway.bundle.tables import Table
-from fairway.errors import UnknownFlavor
+from fairway.errors import ArtifactImport, MissingExtra, UnknownFlavor
 from fairway.messages import Columns, Outputs
 from fairway.plugins import find_implementations
 
@@ -34,6 +36,28 @@ class Description:
     hyperparameters: dict[str, Any]
     modules: set[str]
     input_names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFiles:
+    """The files of a model, read one by one: `read(path)` gives the verified bytes.
+
+    Attributes:
+        paths: Paths below the bundle's root.
+        read: Function that returns the bytes of one.
+    """
+
+    paths: Sequence[str]
+    read: Callable[[str], bytes] = dataclasses.field(repr=False)
+
+    def __call__(self, path: str) -> bytes:
+        """Return the verified bytes of one file."""
+        return self.read(path)
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes]) -> ModelFiles:
+        """Return files that are in memory."""
+        return cls(tuple(files), files.__getitem__)
 
 
 class Predictor(Protocol):
@@ -56,13 +80,17 @@ class Flavor(Protocol):
     """How models of one framework are recognised, saved, loaded and called.
 
     Attributes:
-        name: Name of the file, which is the name that users see.
-        file: Path in the bundle under which a model file that the user brings is kept, byte for byte.
+        name: Name of the file, which is the name that users see, and that of the extra that installs it.
+        module: Name under which its framework is imported; empty if it has none.
+        package: Name under which its framework is installed.
+        formats: The files and folders that it reads, each in a few words; pickles are not among them.
         tolerance: Largest relative difference between two right answers of one model (see GoldenExamples).
     """
 
     name: str
-    file: str
+    module: str
+    package: str
+    formats: Sequence[str]
     tolerance: float
 
     def matches(self, type_name: str) -> bool:
@@ -72,8 +100,19 @@ class Flavor(Protocol):
         scikit-learn's manners is its own framework's before it is scikit-learn's.
         """
 
-    def reads(self, data: bytes) -> bool:
-        """Tell from its content whether *data* is a model file of this flavor."""
+    def reads(self, files: Mapping[str, bytes]) -> bool:
+        """Tell from their content, never from a name's ending, whether *files* are a model of this flavor.
+
+        Args:
+            files: What the user brought, by relative path: one entry for a file, several for a folder. Never
+                a pickle, a joblib or a skops file: those are opened in one place for all (`pickles.py`).
+        """
+
+    def keep(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return the files that `reads` has recognised, byte for byte, by path below the bundle's root.
+
+        The paths begin with `model/`. What the model does not need may be left out.
+        """
 
     def describe(self, model: Any) -> Description:
         """Return what can be told of the model without calling it."""
@@ -85,16 +124,18 @@ class Flavor(Protocol):
             ArtifactCorrupt: The model cannot be saved; says why.
         """
 
-    def load(self, read: Callable[[str], bytes], code: CodeSpace) -> Any:
-        """Return the model that `dump` (or the user, in a file of this format) saved.
+    def load(self, read: ModelFiles, code: CodeSpace, *, trust: Trust) -> Any:
+        """Return the model that `dump` has saved or `keep` has kept.
 
         Args:
-            read: Gives the verified bytes of a file.
+            read: Gives the verified bytes of a file, and lists them. They passed `check_files`.
             code: Modules that travel with the model.
+            trust: What may be constructed.
 
         Raises:
             ArtifactCorrupt: The bytes are not a model.
             ArtifactImport: A module is missing.
+            ArtifactUnsafe: Something would be constructed that is not trusted.
             MissingExtra: The framework is not installed.
         """
 
@@ -152,19 +193,45 @@ def flavor_of(model: Any) -> Flavor:
                 return flavor
     raise UnknownFlavor(
         f"no flavor matches a model of the type {type_names[0]}",
-        hint=f"flavors: {', '.join(sorted(find_flavors()))}",
+        hint=f"give the fitted model itself; flavors: {', '.join(sorted(find_flavors()))}",
     )
 
 
-def flavor_of_file(data: bytes, name: str) -> Flavor:
-    """Return the flavor whose format a model file has, by its content.
+def flavor_of_files(files: Mapping[str, bytes], name: str) -> Flavor:
+    """Return the flavor whose format the files of a model have, by their content.
 
     Raises:
-        UnknownFlavor: It is no known format.
+        UnknownFlavor: They are of no known format.
     """
-    for flavor in find_flavors().values():
-        if flavor.reads(data):
+    flavors = find_flavors().values()
+    for flavor in flavors:
+        if flavor.reads(files):
             return flavor
-    raise UnknownFlavor(
-        f"{name} is no model file of a known format", hint="known formats: joblib and pickle files"
-    )
+    known = ", ".join(["pickle and joblib files", *(text for flavor in flavors for text in flavor.formats)])
+    raise UnknownFlavor(f"{name} is no model file of a known format", hint=f"known formats: {known}")
+
+
+def import_framework(flavor: Flavor) -> Any:
+    """Return the module of a flavor's framework.
+
+    Raises:
+        MissingExtra: It is not installed.
+        ArtifactImport: It is, and cannot be imported.
+    """
+    try:
+        return importlib.import_module(flavor.module)
+    except ModuleNotFoundError as cause:
+        raise missing_framework(cause) or ArtifactImport(
+            f"{flavor.package} cannot be imported here: {cause}"
+        ) from cause
+    except (ImportError, OSError) as cause:  # a shared library that is missing
+        raise ArtifactImport(f"{flavor.package} cannot be imported here: {cause}") from cause
+
+
+def missing_framework(cause: ImportError) -> MissingExtra | None:
+    """Return the error that says which extra to install, if the missing module is a flavor's framework."""
+    root = (cause.name or "").split(".")[0]
+    for flavor in find_flavors().values():
+        if root and flavor.module == root:
+            return MissingExtra(flavor.package, flavor.name, purpose="this model")
+    return None

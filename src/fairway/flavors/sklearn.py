@@ -7,45 +7,31 @@ texts; which of them is found out by trying, once, when the model is packed.
 from __future__ import annotations
 
 import dataclasses
-import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fairway.bundle.code import CodeSpace, missing_module
+from fairway.bundle.code import CodeSpace
+from fairway.bundle.safety import Trust
 from fairway.bundle.signature import Output, Signature
 from fairway.bundle.tables import Table, plain
 from fairway.bundle.validation import Validator
 from fairway.errors import (
     ArtifactCorrupt,
-    ArtifactImport,
     ExampleInvalid,
     FairwayError,
-    MissingExtra,
     ModelContract,
     UsageError,
 )
-from fairway.flavors.base import Description, Predictor
+from fairway.flavors.base import Description, ModelFiles, Predictor
 from fairway.flavors.feeds import FEEDS, feed_options, feeder, is_numeric
 from fairway.flavors.forests import with_direct_trees
+from fairway.flavors.pickles import dump_joblib, load_object
 from fairway.messages import Columns, Outputs
 
 DEFAULT_OUTPUT = "prediction"
 _PROBE_ROWS = 10_000
 
-# First bytes of a pickle and of the compressors that joblib knows (zlib, gzip, bz2, xz, lzma, lz4).
-_MAGICS = (
-    b"\x80",
-    b"x\x01",
-    b"x\x5e",
-    b"x\x9c",
-    b"x\xda",
-    b"\x1f\x8b",
-    b"BZ",
-    b"\xfd7zXZ",
-    b"]\x00",
-    b"\x04\x22\x4d\x18",
-)
 _TEXT_READERS = frozenset({"CountVectorizer", "TfidfVectorizer", "HashingVectorizer"})
 _RECORD_READERS = frozenset({"DictVectorizer", "FeatureHasher"})
 
@@ -54,16 +40,22 @@ class SklearnFlavor:
     """Implement `fairway.flavors.base.Flavor` for scikit-learn."""
 
     name = "sklearn"
-    file = "model/model.joblib"
+    module = "sklearn"
+    package = "scikit-learn"
+    formats: Sequence[str] = ()
     tolerance = 1e-9  # the linear algebra libraries of two machines differ in the last bits
 
     def matches(self, type_name: str) -> bool:
         """Match scikit-learn's own classes, and so every class that derives from one."""
         return type_name.startswith("sklearn.")
 
-    def reads(self, data: bytes) -> bool:
-        """Match pickle and joblib files, compressed or not."""
-        return data.startswith(_MAGICS)
+    def reads(self, files: Mapping[str, bytes]) -> bool:  # noqa: ARG002
+        """Match nothing: scikit-learn has no format of its own."""
+        return False
+
+    def keep(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Keep what is there; never asked, because nothing is recognised."""
+        return dict(files)
 
     def describe(self, model: Any) -> Description:
         """Read class, hyperparameters and modules from the estimator and its steps."""
@@ -79,43 +71,11 @@ class SklearnFlavor:
 
     def dump(self, model: Any) -> dict[str, bytes]:
         """Save by joblib, uncompressed: the bundle file compresses."""
-        joblib = _import_joblib()
-        buffer = io.BytesIO()
-        try:
-            joblib.dump(model, buffer)
-        except Exception as cause:  # pickling calls the model's own code: anything may come
-            raise ArtifactCorrupt(
-                f"the model cannot be saved: {cause}",
-                hint="functions inside a model must be defined in a module (no lambda, no nested function)",
-            ) from cause
-        return {self.file: buffer.getvalue()}
+        return dump_joblib(model)
 
-    def load(self, read: Callable[[str], bytes], code: CodeSpace) -> Any:
-        """Load from the verified bytes, with the bundle's own modules in sight."""
-        joblib = _import_joblib()
-        data = read(self.file)
-        try:
-            # The environment check tells of version differences, in words; joblib and sklearn only warn.
-            with code.active(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model = joblib.load(io.BytesIO(data))
-        except FairwayError:
-            raise
-        except ImportError as cause:
-            raise _missing(cause) from cause
-        except AttributeError as cause:
-            raise ArtifactImport(
-                f"the model file needs something that is not there: {cause}",
-                hint="a class defined in a script or notebook cannot be loaded elsewhere: "
-                "move it to a .py file, save the model again, and give that file with --code",
-            ) from cause
-        except Exception as cause:  # a damaged pickle raises whatever its bytes happen to mean
-            raise ArtifactCorrupt(
-                f"the model file cannot be read as a pickle ({type(cause).__name__})",
-                hint="was it cut off while copying? save it again with joblib.dump(model, path)",
-            ) from cause
-        _check_predicts(model)
-        return model
+    def load(self, read: ModelFiles, code: CodeSpace, *, trust: Trust) -> Any:
+        """Load what `dump` has saved."""
+        return load_object(read, code, trust=trust)
 
     def learn(
         self, model: Any, table: Table, signature: Signature, *, output_names: Sequence[str], feed: str | None
@@ -334,17 +294,3 @@ def _matrix_is_equal(
     except Exception:  # noqa: BLE001 - it selects columns by name: then it needs the frame
         return False
     return same
-
-
-def _missing(cause: ImportError) -> FairwayError:
-    if (cause.name or "").split(".")[0] == "sklearn":
-        return MissingExtra("scikit-learn", "sklearn", purpose="this model")
-    return missing_module(cause, needed_by="the model file")
-
-
-def _import_joblib() -> Any:
-    try:
-        import joblib
-    except ImportError as cause:
-        raise MissingExtra("joblib", "sklearn", purpose="a scikit-learn model") from cause
-    return joblib

@@ -10,9 +10,11 @@ from typing import Any
 from fairway.bundle.attachment import Attachment
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.code import CodeSpace
+from fairway.bundle.safety import Trust
 from fairway.compilers.report import ATTACHMENT, NATIVE, check_proven, load_proven, proven, read_report
 from fairway.errors import ArtifactCorrupt, FairwayError, PredictorNotProven
-from fairway.flavors.base import Predictor, flavor_named
+from fairway.flavors.base import ModelFiles, Predictor, flavor_named
+from fairway.flavors.opening import load_packed
 
 __all__ = ["AUTO", "NATIVE", "Choice", "choices_of", "load_native"]
 
@@ -86,7 +88,8 @@ def load_native(bundle: Bundle) -> tuple[Any, Predictor]:
     manifest = bundle.manifest
     flavor = flavor_named(manifest.flavor)
     code = CodeSpace(bundle.code, label=f"{manifest.name} {bundle.digest[:12]}")
-    model = flavor.load(bundle.read, code)
+    trust = Trust(types=frozenset(manifest.trusted))
+    model = load_packed(flavor, ModelFiles(bundle.model_paths, bundle.read), code, trust=trust)
     return model, flavor.predictor(model, bundle.signature, manifest.options)
 
 

@@ -22,11 +22,13 @@ from fairway.bundle.kinds import infer_inputs
 from fairway.bundle.lockfile import imported_modules, lock_environment
 from fairway.bundle.names import check_name
 from fairway.bundle.profile import make_profile
+from fairway.bundle.safety import Trust
 from fairway.bundle.signature import POLICIES, Policy, Signature
 from fairway.bundle.tables import Table, read_table
 from fairway.bundle.validation import Validator
-from fairway.errors import ArtifactCorrupt, ArtifactEmpty, ExampleInvalid, SignatureMismatch, UsageError
-from fairway.flavors.base import Flavor, Predictor, flavor_of, flavor_of_file
+from fairway.errors import ExampleInvalid, SignatureMismatch, UsageError
+from fairway.flavors.base import Flavor, Predictor
+from fairway.flavors.opening import open_model
 from fairway.lifecycle.compiling import Mode, prove_and_compile
 from fairway.messages import Columns
 
@@ -83,6 +85,7 @@ def pack_model(
     code: Sequence[str | Path],
     facts: Facts,
     wishes: Wishes,
+    trust: Trust | None = None,
     compile: Mode = "auto",  # noqa: A002 - the word that the command line has for it
 ) -> Bundle:
     """Pack a model object or a model file; a fresh process has proven the bundle, and compiled it.
@@ -91,29 +94,59 @@ def pack_model(
         BundleError: The model, its file or the example cannot be used, or the packed copy differs.
         PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
     """
-    packed, rows = _make(model, name=name, example=example, code=code, facts=facts, wishes=wishes)
+    packed, rows = _make(
+        model,
+        name=name,
+        example=example,
+        code=code,
+        facts=facts,
+        wishes=wishes,
+        trust=trust or Trust.default(),
+    )
     return prove_and_compile(packed, rows=rows, mode=compile)
 
 
 def make_bundle(
-    model: Any, *, name: str, example: Any, code: Sequence[str | Path], facts: Facts, wishes: Wishes
+    model: Any,
+    *,
+    name: str,
+    example: Any,
+    code: Sequence[str | Path],
+    facts: Facts,
+    wishes: Wishes,
+    trust: Trust | None = None,
 ) -> Bundle:
     """Pack without the proof; whoever uses the bundle has to `prove` it first.
 
     Raises:
         BundleError: The model, its file or the example cannot be used.
     """
-    return _make(model, name=name, example=example, code=code, facts=facts, wishes=wishes)[0]
+    return _make(
+        model,
+        name=name,
+        example=example,
+        code=code,
+        facts=facts,
+        wishes=wishes,
+        trust=trust or Trust.default(),
+    )[0]
 
 
 def _make(
-    model: Any, *, name: str, example: Any, code: Sequence[str | Path], facts: Facts, wishes: Wishes
+    model: Any,
+    *,
+    name: str,
+    example: Any,
+    code: Sequence[str | Path],
+    facts: Facts,
+    wishes: Wishes,
+    trust: Trust,
 ) -> tuple[Bundle, Columns]:
     """Return the bundle without its proof, and the rows of the example as a call with them would be read."""
     check_name("model", name)
     sources = collect_code(code)
     space = CodeSpace(sources, label=name)
-    flavor, loaded, files = _open_model(model, space)
+    flavor, loaded, files = open_model(model, space, trust=trust)
     description = flavor.describe(loaded)
     table = _inputs_of(read_table(example), wishes.target, description.input_names)
     signature = Signature(
@@ -145,6 +178,7 @@ def _make(
         "description": _limited(facts.description),
         "lineage": {key: _limited(value) for key, value in facts.lineage.items()},
         "options": options,
+        "trusted": sorted(trust.types),
     }
     golden = _golden(flavor, predictor, columns)
     profile = make_profile(signature, columns, predictor.predict(columns, probabilities=False))
@@ -158,23 +192,6 @@ def _make(
         members.CARD: render_card(manifest, signature, environment).encode(),
     }
     return build_bundle(contents, **manifest), columns
-
-
-def _open_model(model: Any, space: CodeSpace) -> tuple[Flavor, Any, dict[str, bytes]]:
-    """Return flavor, model object and the files to keep; a file that the user gave is kept byte for byte."""
-    if not isinstance(model, str | Path):
-        flavor = flavor_of(model)
-        return flavor, model, flavor.dump(model)
-    path = Path(model)
-    try:
-        data = path.read_bytes()
-    except OSError as cause:
-        raise ArtifactCorrupt(f"the model file {path} cannot be read: {cause.strerror}") from cause
-    if not data:
-        raise ArtifactEmpty(f"the model file {path} is empty", hint="was the save or copy cut off?")
-    flavor = flavor_of_file(data, path.name)
-    loaded = flavor.load(lambda _: data, space)
-    return flavor, loaded, {flavor.file: data}
 
 
 def _inputs_of(table: Table, target: str | None, input_names: Sequence[str]) -> Table:

@@ -50,7 +50,7 @@ def test_the_digest_does_not_change_from_release_to_release() -> None:
     assert Manifest.from_bytes(MANIFEST.to_bytes()).digest == MANIFEST.digest
 
 
-DIGEST = "ac639d3236f61cabea8adb0eb874b50155f407f5f63886c5ddb897bcaf615dad"
+DIGEST = "57e8dcf5c9c1335f45f3368121282afbfd8c93376932d4a611ee033992e747dd"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from fairway.bundle.code import CodeSpace
 from fairway.bundle.kinds import infer_inputs
+from fairway.bundle.safety import Trust
 from fairway.bundle.signature import Signature
 from fairway.bundle.tables import read_table
 from fairway.errors import (
@@ -35,7 +36,9 @@ from fairway.errors import (
     UnknownFlavor,
     UsageError,
 )
-from fairway.flavors.base import find_flavors, flavor_named, flavor_of, flavor_of_file
+from fairway.flavors.base import ModelFiles, find_flavors, flavor_named, flavor_of
+from fairway.flavors.opening import open_files
+from fairway.flavors.pickles import PICKLE
 from fairway.flavors.sklearn import FLAVOR
 from fairway.messages import Columns
 
@@ -66,7 +69,12 @@ def learn(model: Any, example: Any, *, names: tuple[str, ...] = (), feed: str | 
 
 def load(data: bytes) -> Any:
     """Load a model file."""
-    return FLAVOR.load(lambda _: data, NOTHING)
+    return FLAVOR.load(ModelFiles.of({PICKLE: data}), NOTHING, trust=Trust.default())
+
+
+def open_file(data: bytes, name: str) -> Any:
+    """Open a file as `pack` does; return flavor, model and what is kept."""
+    return open_files({name: data}, name, NOTHING, trust=Trust.default())
 
 
 # -- which flavor --
@@ -88,10 +96,12 @@ def test_a_model_is_told_by_its_classes() -> None:
 def test_a_file_is_told_by_its_content(pack: Any) -> None:
     """Pickles and joblib files, under every compression that joblib reads."""
     data = pack(pickle.dumps(LinearRegression().fit(X, Y)))
-    assert flavor_of_file(data, "model.bin") is FLAVOR
-    assert load(data).coef_.tolist() == pytest.approx([1, 0])
+    flavor, model, kept = open_file(data, "model.bin")
+    assert flavor is FLAVOR
+    assert model.coef_.tolist() == pytest.approx([1, 0])
+    assert kept == {PICKLE: data}
     with pytest.raises(UnknownFlavor, match=r"notes\.txt is no model file of a known format"):
-        flavor_of_file(b"some text", "notes.txt")
+        open_file(b"some text", "notes.txt")
 
 
 # -- description --
@@ -136,7 +146,6 @@ def saved(model: Any) -> bytes:
         (saved(Ridge())[:-20], ArtifactCorrupt, "the model file cannot be read as a pickle"),
         (b"\x80\x04.", ArtifactCorrupt, "cannot be read as a pickle"),
         (b"x\x9cnonsense", ArtifactCorrupt, "cannot be read as a pickle"),
-        (saved({"not": "a model"}), ArtifactCorrupt, "the model is a dict, which has no predict method"),
         (b"cno_such_package.deep\nThing\n.", ArtifactImport, "needs the module 'no_such_package'"),
         (b"csklearn.linear_model\nNoSuchThing\n.", ArtifactImport, "needs something that is not there"),
     ],
@@ -145,6 +154,12 @@ def test_what_cannot_be_loaded_says_why(data: bytes, error: type[FairwayError], 
     """Whatever the bytes happen to mean to a pickle reader."""
     with pytest.raises(error, match=message):
         load(data)
+
+
+def test_a_pickle_of_something_else_is_no_model() -> None:
+    """Its type is named."""
+    with pytest.raises(UnknownFlavor, match=r"no flavor matches a model of the type builtins\.dict"):
+        open_file(saved({"not": "a model"}), "model.joblib")
 
 
 @pytest.mark.parametrize("model", [DBSCAN(), StandardScaler()])

@@ -48,6 +48,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The model needs a Python module that is not installed and does not travel in the bundle.",
         "Install the package that is named, or pack your own modules along with `--code FILE.py`.",
     ),
+    "artifact_unsafe": (
+        "Loading the model file would construct something that is not known to be harmless.",
+        "Save the model in its framework's own format. If you know the file, `--trust` allows what is named.",
+    ),
     "artifact_path": (
         "A name inside the bundle could lead to a place outside of it. Nothing was unpacked.",
         "Do not use this file. If you made it yourself, pack it again with `fairway pack`.",
