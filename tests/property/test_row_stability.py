@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairway.compilers.steps import arithmetic
-from fairway.compilers.steps.base import SparseRows
-from fairway.compilers.steps.scaling import Function, Normalize, Power, Quantiles, Scale
+from fairway.compilers.steps.scaling import Function, Normalize, Power, Quantiles, Scale, SparseScale
+from fairway.compilers.steps.sparse import SparseRows, side_by_side, sparse
+from fairway.compilers.steps.text import Weigh
 from fairway.compilers.steps.trees import OneTree, plant
 
 SHAPES = st.tuples(st.integers(1, 70), st.integers(1, 60), st.integers(1, 12), st.integers(0, 2**32 - 1))
@@ -72,23 +73,79 @@ def test_bits_do_not_depend_on_the_rows_beside(shape: tuple[int, int, int, int])
         assert np.ascontiguousarray(together[order]).tobytes() == shuffled.tobytes(), name
 
 
+def sparse_operations(features: int, outputs: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Return functions of sparse rows; what comes out is a matrix or other sparse rows."""
+    columns = rng.normal(size=(features, outputs))
+    wide = rng.normal(size=(features, 40))
+    targets = np.where(rng.random(features) < 0.3, -1, rng.permutation(features))
+    dense = Scale(None, np.abs(columns[:, 0]) + 1)
+    return {
+        "product": lambda x: arithmetic.sparse_product(x, columns),
+        "product with many": lambda x: arithmetic.sparse_product(x, wide),
+        "l1 norm": Normalize("l1"),
+        "l2 norm": Normalize("l2"),
+        "max norm": Normalize("max"),
+        "scale": SparseScale(np.abs(columns[:, 0]) + 1),
+        "idf": Weigh(np.abs(columns[:, 0]), sublinear=False, norm="l2"),
+        "choice": lambda x: x.chosen(targets, features),
+        "neighbour": lambda x: side_by_side([x, dense(x.dense()), x]),
+    }
+
+
 @given(shape=SHAPES)
-@settings(max_examples=30, deadline=None)
-def test_sparse_rows_are_computed_one_by_one(shape: tuple[int, int, int, int]) -> None:
-    """A sparse row's product has the same bits alone and among others."""
+@settings(max_examples=60, deadline=None)
+def test_bits_of_sparse_rows_do_not_depend_on_the_rows_beside(shape: tuple[int, int, int, int]) -> None:
+    """Alone and among others, empty rows among them: the same bits."""
     rows, features, outputs, seed = shape
     rng = np.random.default_rng(seed)
-    columns = rng.normal(size=(features, outputs))
-    sparse = []
-    for _ in range(rows):
-        places = np.flatnonzero(rng.random(features) < 0.4)
-        sparse.append((places, rng.normal(size=len(places))))
-    together = arithmetic.sparse_product(SparseRows(features, sparse), columns)
-    alone = np.concatenate(
-        [arithmetic.sparse_product(SparseRows(features, [row]), columns) for row in sparse]
-    )
+    matrix = rng.normal(size=(rows, features)) * (rng.random((rows, features)) < rng.random((rows, 1)) * 1.2)
+    matrix[rng.random(rows) < 0.2] = 0.0
+    together = sparse(matrix)
+    for name, operation in sparse_operations(features, outputs, rng).items():
+        alone = np.concatenate([_plain(operation(sparse(matrix[n : n + 1]))) for n in range(rows)])
+        assert _plain(operation(together)).tobytes() == alone.tobytes(), name
 
-    assert together.tobytes() == alone.tobytes()
+
+def _plain(value: Any) -> Any:
+    return value.dense() if isinstance(value, SparseRows) else value
+
+
+@given(shape=SHAPES)
+@settings(max_examples=60, deadline=None)
+def test_sparse_rows_are_the_matrix_without_its_zeros(shape: tuple[int, int, int, int]) -> None:
+    """Each operation gives what it gives on the matrix."""
+    rows, features, outputs, seed = shape
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(rows, features)) * (rng.random((rows, features)) < 0.4)
+    weights = rng.normal(size=(outputs, features))
+    targets = rng.permutation(features)
+    given_sparse = sparse(matrix)
+
+    assert np.array_equal(matrix, given_sparse.dense())
+    for norm in ("l1", "l2", "max"):
+        np.testing.assert_allclose(Normalize(norm)(matrix), Normalize(norm)(given_sparse).dense(), rtol=1e-13)
+    np.testing.assert_allclose(
+        arithmetic.product(matrix, weights),
+        arithmetic.sparse_product(given_sparse, np.ascontiguousarray(weights.T)),
+        rtol=1e-10,
+        atol=1e-12,
+    )
+    assert np.array_equal(matrix, given_sparse.chosen(targets, features).dense()[:, targets])
+    beside = side_by_side([given_sparse, weights[:1].repeat(rows, axis=0), given_sparse])
+    expected = np.concatenate([matrix, weights[:1].repeat(rows, axis=0), matrix], axis=1)
+    assert np.array_equal(expected, beside.dense())
+
+
+def test_a_large_product_of_sparse_rows_is_computed_in_parts() -> None:
+    """The parts change nothing, and repeated places add up."""
+    rng = np.random.default_rng(0)
+    rows = [([1, 1, 2], [1.0, 2.0, float(n)]) for n in range(40_000)]
+    columns = rng.normal(size=(3, 8))
+
+    found = arithmetic.sparse_product(SparseRows.of(3, rows), columns)
+
+    assert found[7:8].tobytes() == arithmetic.sparse_product(SparseRows.of(3, rows[7:8]), columns).tobytes()
+    np.testing.assert_allclose(found, SparseRows.of(3, rows).dense() @ columns, rtol=1e-10)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

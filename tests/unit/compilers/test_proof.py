@@ -17,7 +17,7 @@ from fairway.compilers.rows import proof_rows
 from fairway.compilers.steps.base import Model, Part
 from fairway.compilers.steps.forests import Shares
 from fairway.compilers.steps.inputs import Numbers
-from fairway.compilers.steps.text import Analyzer
+from fairway.compilers.steps.analyzers import Analyzer
 from fairway.compilers.steps.trees import Trees
 from fairway.flavors.base import Predictor
 from fairway.messages import Columns, Outputs

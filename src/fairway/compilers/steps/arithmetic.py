@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fairway.compilers.steps.base import Array, SparseRows
+from fairway.compilers.steps.base import Array
+from fairway.compilers.steps.sparse import SparseRows
 
 _BLOCK = 1 << 18
+_FEW_OUTPUTS = 32
 
 if hasattr(np, "vecdot"):
 
@@ -37,10 +39,25 @@ else:  # NumPy 1.26
 
 def sparse_product(rows: SparseRows, columns: Array) -> Array:
     """Return the (rows, outputs) products of sparse rows and (features, outputs), each row by itself."""
-    if len(rows.rows) == 1:
-        places, values = rows.rows[0]
-        return values.dot(columns[places])[None]
-    return np.array([values.dot(columns[places]) for places, values in rows.rows])
+    outputs = columns.shape[1]
+    if outputs > _FEW_OUTPUTS:
+        return _product_by_row(rows, columns)
+    if len(rows.places) * outputs > _BLOCK and len(rows) > 1:
+        middle = len(rows) // 2
+        halves = [rows.part(0, middle), rows.part(middle, len(rows))]
+        return np.concatenate([sparse_product(half, columns) for half in halves])
+    terms = columns.take(rows.places, axis=0)
+    terms *= rows.values[:, None]
+    return rows.sums(terms)
+
+
+def _product_by_row(rows: SparseRows, columns: Array) -> Array:
+    """Many numbers at a time are what BLAS is good at; it is always given one row."""
+    found = np.empty((len(rows), columns.shape[1]))
+    ends = [*rows.starts[1:].tolist(), len(rows.places)]
+    for target, start, end in zip(found, rows.starts.tolist(), ends, strict=True):
+        np.dot(rows.values[start:end], columns.take(rows.places[start:end], axis=0), out=target)
+    return found
 
 
 def expit(values: Array) -> Array:

@@ -11,7 +11,7 @@ What flows between steps is one of these (`Source.kind`):
     texts     a list of texts
     objects   a list of columns, each a list of plain values; a missing value is None
     dense     a float64 matrix; a missing value is NaN
-    sparse    `SparseRows`
+    sparse    `sparse.SparseRows`
 """
 
 from __future__ import annotations
@@ -35,30 +35,6 @@ Missing: TypeAlias = Literal["refused", "kept", "filled"]
 
 PARTS: dict[str, type[Part]] = {}
 """Every part by the name under which it is written down: module and class."""
-
-
-class SparseRows:
-    """Rows of which most values are zero: the places and the values of the others, row by row.
-
-    A row is computed on its own wherever it goes, so its bits cannot depend on the rows beside it.
-
-    Args:
-        width: Number of columns.
-        rows: Places (ascending is not required, repeats add up) and values of each row.
-    """
-
-    __slots__ = ("rows", "width")
-
-    def __init__(self, width: int, rows: list[tuple[Indexes, Array]]) -> None:
-        self.width = width
-        self.rows = rows
-
-    def dense(self) -> Array:
-        """Return the rows as a matrix."""
-        matrix = np.zeros((len(self.rows), self.width))
-        for target, (places, values) in zip(matrix, self.rows, strict=True):
-            np.add.at(target, places, values)
-        return matrix
 
 
 @dataclasses.dataclass

@@ -14,8 +14,9 @@ from fairway.compilers.steps.arithmetic import (
     refuse_nonfinite,
     sparse_product,
 )
-from fairway.compilers.steps.base import Array, Model, Source, SparseRows, prepared, reads_model
+from fairway.compilers.steps.base import Array, Model, Source, prepared, reads_model
 from fairway.compilers.steps.scaling import Threshold, array
+from fairway.compilers.steps.sparse import SparseRows
 
 
 class _LogJoint(Model):

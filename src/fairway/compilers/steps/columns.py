@@ -10,13 +10,11 @@ import numpy as np
 
 from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.base import (
-    Array,
     Chain,
     Indexes,
     Kind,
     Model,
     Source,
-    SparseRows,
     Step,
     prepared,
     read_model,
@@ -25,6 +23,7 @@ from fairway.compilers.steps.base import (
     reads_transformer,
 )
 from fairway.compilers.steps.inputs import convert
+from fairway.compilers.steps.sparse import SparseRows, side_by_side
 
 
 @dataclasses.dataclass
@@ -39,33 +38,14 @@ class Join(Step):
         if self.weights is not None:
             results = [_times(result, weight) for result, weight in zip(results, self.weights, strict=True)]
         if any(isinstance(result, SparseRows) for result in results):
-            return _join_sparse(results)
+            return side_by_side(results)
         return np.concatenate(results, axis=1)
 
 
 def _times(value: Any, weight: float) -> Any:
     if isinstance(value, SparseRows):
-        return SparseRows(value.width, [(i, v * weight) for i, v in value.rows])
+        return value.with_values(value.values * weight)
     return value * weight
-
-
-def _join_sparse(results: Sequence[Any]) -> SparseRows:
-    widths = [r.width if isinstance(r, SparseRows) else r.shape[1] for r in results]
-    starts = [sum(widths[:n]) for n in range(len(widths))]
-    sources = [r.rows if isinstance(r, SparseRows) else _places(r) for r in results]
-    rows = [
-        (
-            np.concatenate([places + start for (places, _), start in zip(row, starts, strict=True)]),
-            np.concatenate([values for _, values in row]),
-        )
-        for row in zip(*sources, strict=True)
-    ]
-    return SparseRows(sum(widths), rows)
-
-
-def _places(matrix: Array) -> list[tuple[Indexes, Array]]:
-    everywhere = np.arange(matrix.shape[1])
-    return [(everywhere, row) for row in matrix]
 
 
 @dataclasses.dataclass
@@ -81,15 +61,10 @@ class Take(Step):
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, SparseRows):
-            return SparseRows(len(self.places), [self._row(*row) for row in value.rows])
+            return value.chosen(self._target, len(self.places))
         if isinstance(value, list):
             return [value[place] for place in self.places]
         return value.take(self.places, axis=1)
-
-    def _row(self, places: Indexes, values: Array) -> tuple[Indexes, Array]:
-        targets = self._target[places]
-        kept = targets >= 0
-        return targets[kept], values[kept]
 
 
 def select(source: Source, places: Sequence[int]) -> tuple[list[Step], Source]:

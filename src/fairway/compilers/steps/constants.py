@@ -30,7 +30,7 @@ class Constant(Model):
         self.is_classifier = self.shares is not None  # type: ignore[misc]  # a fact of this instance
 
     def raw(self, value: Any) -> int:
-        return len(value.rows) if hasattr(value, "rows") else len(value)
+        return len(value)
 
     def answers(self, raw: int) -> NDArray[Any]:
         if self.shares is not None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from fairway.compilers.base import NotConvertible
 from fairway.compilers.steps.arithmetic import product, refuse_nonfinite, sparse_product
-from fairway.compilers.steps.base import Array, Chain, Indexes, Source, SparseRows, Step, reads_transformer
+from fairway.compilers.steps.base import Array, Chain, Indexes, Source, Step, reads_transformer
 from fairway.compilers.steps.scaling import Scale, array
+from fairway.compilers.steps.sparse import SparseRows
 
 
 @dataclasses.dataclass

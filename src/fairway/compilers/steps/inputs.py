@@ -11,7 +11,8 @@ import numpy as np
 
 from fairway.bundle.signature import Signature
 from fairway.compilers.base import NotConvertible
-from fairway.compilers.steps.base import Array, Chain, Column, Kind, Source, SparseRows, Step
+from fairway.compilers.steps.base import Array, Chain, Column, Kind, Source, Step
+from fairway.compilers.steps.sparse import SparseRows, sparse
 from fairway.messages import ArrayColumns, Columns
 
 _NUMERIC = frozenset({"number", "integer", "boolean"})
@@ -122,7 +123,7 @@ class DenseToSparse(Step):
     """A matrix as sparse rows; zeros are left out."""
 
     def __call__(self, value: Array) -> SparseRows:
-        return SparseRows(value.shape[1], [(row.nonzero()[0], row[row.nonzero()[0]]) for row in value])
+        return sparse(value)
 
 
 @dataclasses.dataclass
@@ -130,8 +131,7 @@ class Present(Step):
     """Refuse missing values where the estimator does."""
 
     def __call__(self, value: Any) -> Any:
-        rows = [v for _, v in value.rows] if isinstance(value, SparseRows) else [value]
-        if any(np.isnan(row).any() for row in rows):
+        if np.isnan(value.values if isinstance(value, SparseRows) else value).any():
             raise ValueError("the model takes no missing values here")
         return value
 

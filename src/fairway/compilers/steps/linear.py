@@ -17,8 +17,9 @@ from fairway.compilers.steps.arithmetic import (
     softmax,
     sparse_product,
 )
-from fairway.compilers.steps.base import Array, Model, Source, SparseRows, reads_model
+from fairway.compilers.steps.base import Array, Model, Source, reads_model
 from fairway.compilers.steps.scaling import array
+from fairway.compilers.steps.sparse import SparseRows
 
 
 @dataclasses.dataclass

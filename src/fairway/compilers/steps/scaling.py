@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fairway.compilers.base import NotConvertible
-from fairway.compilers.steps.base import Array, Chain, Source, SparseRows, Step, reads_transformer
+from fairway.compilers.steps.base import Array, Chain, Source, Step, reads_transformer
+from fairway.compilers.steps.sparse import SparseRows
 
 _QUANTILE_EDGE = 1e-7
 """How near to 0 and 1 the quantile transformation goes (`BOUNDS_THRESHOLD` of scikit-learn)."""
@@ -47,7 +48,7 @@ class SparseScale(Step):
     scale: Array
 
     def __call__(self, value: SparseRows) -> SparseRows:
-        return SparseRows(value.width, [(i, v / self.scale[i]) for i, v in value.rows])
+        return value.with_values(value.values / self.scale[value.places])
 
 
 @dataclasses.dataclass
@@ -58,18 +59,17 @@ class Normalize(Step):
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, SparseRows):
-            rows = [(i, v / (self._of_one(v) or 1.0)) for i, v in value.rows]
-            return SparseRows(value.width, rows)
+            return value.divided(self._of_sparse(value))
         norms = self._of_all(value)
         norms[norms == 0.0] = 1.0
         return value / norms[:, None]
 
-    def _of_one(self, values: Array) -> float:
-        if not values.size:
-            return 0.0
+    def _of_sparse(self, rows: SparseRows) -> Array:
+        values = rows.values
         if self.norm == "l2":
-            return float(np.sqrt(values.dot(values)))
-        return float(np.abs(values).sum() if self.norm == "l1" else np.abs(values).max())
+            return np.sqrt(rows.sums(values * values))
+        sizes = np.abs(values)
+        return rows.sums(sizes) if self.norm == "l1" else rows.largest(sizes)
 
     def _of_all(self, value: Array) -> Array:
         if self.norm == "l2":
@@ -86,8 +86,7 @@ class Threshold(Step):
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, SparseRows):
-            rows = [(i, (v > self.threshold).astype(np.float64)) for i, v in value.rows]
-            return SparseRows(value.width, rows)
+            return value.with_values((value.values > self.threshold).astype(np.float64))
         return (value > self.threshold).astype(np.float64)
 
 

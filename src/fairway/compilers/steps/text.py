@@ -1,117 +1,22 @@
-"""Texts and records to sparse features: the analysers of scikit-learn's vectorisers, in plain Python.
-
-They are written after the documented behaviour of `CountVectorizer` and its relatives and proven equal to it
-on any Unicode (`tests/property`): lower case before accents, stop words before n-grams, `findall` for words.
-"""
+"""Texts to sparse features: what scikit-learn's vectorisers do with the terms of an analyser."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fairway.compilers.base import NotConvertible
-from fairway.compilers.steps.base import Array, Chain, Source, SparseRows, Step, reads_transformer
+from fairway.compilers.steps.analyzers import Analyzer, read_analyzer
+from fairway.compilers.steps.base import Array, Chain, Indexes, Source, Step, reads_transformer
 from fairway.compilers.steps.scaling import Normalize, array
+from fairway.compilers.steps.sparse import ONE_ROW, SparseRows
 
-_WHITE_SPACES = re.compile(r"\s\s+")
 _CACHED_TOKENS = 1 << 16
-
-
-@dataclasses.dataclass
-class Analyzer(Step):
-    """A text to its terms.
-
-    Attributes:
-        unit: `word`, `char` or `char_wb` (characters within word boundaries).
-        lowercase: Whether to lower the case first.
-        accents: `unicode` or `ascii` to strip accents, else None.
-        pattern: Regular expression of a word.
-        stop_words: Words that are left out.
-        shortest: Fewest words or characters of a term.
-        longest: Most of them.
-    """
-
-    unit: str
-    lowercase: bool
-    accents: str | None
-    pattern: str
-    stop_words: list[str]
-    shortest: int
-    longest: int
-
-    def __post_init__(self) -> None:
-        self._strip = _ACCENTS[self.accents]
-        self._words = re.compile(self.pattern).findall
-        self._stop_words = frozenset(self.stop_words)
-        self._terms = {"word": self._of_words, "char": self._of_chars, "char_wb": self._of_bounded_chars}[
-            self.unit
-        ]
-
-    def __call__(self, value: Any) -> list[str]:
-        """Return the terms of one text, in order, repeats included."""
-        if not isinstance(value, str):
-            raise ValueError(f"a text is expected, not {type(value).__name__}")  # noqa: TRY004 - as the original
-        if self.lowercase:
-            value = value.lower()
-        return self._terms(value if self._strip is None else self._strip(value))
-
-    def _of_words(self, text: str) -> list[str]:
-        words = self._words(text)
-        if self._stop_words:
-            stop_words = self._stop_words
-            words = [word for word in words if word not in stop_words]
-        if self.longest == 1:
-            return words
-        terms = list(words) if self.shortest == 1 else []
-        count = len(words)
-        for size in range(max(2, self.shortest), min(self.longest, count) + 1):
-            terms.extend(" ".join(words[start : start + size]) for start in range(count - size + 1))
-        return terms
-
-    def _of_chars(self, text: str) -> list[str]:
-        text = _WHITE_SPACES.sub(" ", text)
-        count = len(text)
-        return [
-            text[start : start + size]
-            for size in range(self.shortest, min(self.longest, count) + 1)
-            for start in range(count - size + 1)
-        ]
-
-    def _of_bounded_chars(self, text: str) -> list[str]:
-        terms: list[str] = []
-        for bare in _WHITE_SPACES.sub(" ", text).split():
-            word = f" {bare} "
-            for size in range(self.shortest, self.longest + 1):
-                last = len(word) - size
-                terms.extend(word[start : start + size] for start in range(max(last, 0) + 1))
-                if last <= 0:  # a word shorter than the term counts once
-                    break
-        return terms
-
-
-def _strip_combining(text: str) -> str:
-    if text.isascii():
-        return text
-    split = unicodedata.normalize("NFKD", text)
-    return "".join([char for char in split if not unicodedata.combining(char)])
-
-
-def _strip_to_ascii(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ASCII", "ignore").decode("ASCII")
-
-
-_ACCENTS: dict[str | None, Callable[[str], str] | None] = {
-    None: None,
-    "unicode": _strip_combining,
-    "ascii": _strip_to_ascii,
-}
 
 
 @dataclasses.dataclass
@@ -129,23 +34,51 @@ class Count(Step):
     binary: bool
 
     def __post_init__(self) -> None:
-        self._vocabulary = {term: place for place, term in enumerate(self.terms)}
+        vocabulary = {term: place for place, term in enumerate(self.terms) if self.analyzer.is_term(term)}
+        self._place = vocabulary.get
+        self._unknown = itertools.repeat(len(self.terms))
 
     def __call__(self, value: Sequence[Any]) -> SparseRows:
-        return SparseRows(len(self.terms), [self._row(text) for text in value])
+        width = len(self.terms)
+        place, unknown = self._place, self._unknown
+        found = [
+            np.fromiter(map(place, terms, unknown), np.intp, len(terms))
+            for terms in map(self.analyzer.candidates, value)
+        ]
+        rows = _counted_row(found[0], width) if len(found) == 1 else _counted_rows(found, width)
+        return rows.with_values(np.ones(len(rows.places))) if self.binary else rows
 
-    def _row(self, text: Any) -> tuple[Any, Array]:
-        counts: dict[int, int] = {}
-        get = self._vocabulary.get
-        for term in self.analyzer(text):
-            place = get(term)
-            if place is not None:
-                counts[place] = counts.get(place, 0) + 1
-        size = len(counts)
-        places = np.fromiter(counts, np.intp, size)
-        if self.binary:
-            return places, np.ones(size)
-        return places, np.fromiter(counts.values(), np.float64, size)
+
+def _counted_row(keys: Indexes, width: int) -> SparseRows:
+    """Return how often each column occurs; what is not known has the number after the last one."""
+    places, counts = _counted(keys)
+    if len(places) and places[-1] == width:
+        places, counts = places[:-1], counts[:-1]
+    return SparseRows(width, ONE_ROW, places, counts)
+
+
+def _counted_rows(found: Sequence[Indexes], width: int) -> SparseRows:
+    """Return what `_counted_row` finds in each, by sorting them all at once: row by row, then by column."""
+    span, count = width + 1, len(found)
+    keys = np.concatenate(found)
+    keys += np.repeat(np.arange(count) * span, [len(row) for row in found])
+    places, counts = _counted(keys)
+    numbers = places // span
+    places -= numbers * span
+    known = places < width
+    if not known.all():
+        numbers, places, counts = numbers[known], places[known], counts[known]
+    return SparseRows(width, np.searchsorted(numbers, np.arange(count)), places, counts)
+
+
+def _counted(keys: Indexes) -> tuple[Indexes, Array]:
+    """Return the different keys, ascending, and how often each occurs."""
+    keys.sort()
+    differs = np.ones(len(keys) + 1, np.bool_)
+    np.not_equal(keys[1:], keys[:-1], differs[1:-1])
+    edges = differs.nonzero()[0]
+    begins = edges[:-1]
+    return keys[begins], (edges[1:] - begins).astype(np.float64)
 
 
 @dataclasses.dataclass
@@ -169,16 +102,14 @@ class Hash(Step):
         self._place = functools.lru_cache(_CACHED_TOKENS)(place)
 
     def __call__(self, value: Sequence[Any]) -> SparseRows:
-        return SparseRows(self.width, [self._row(text) for text in value])
+        return SparseRows.of(self.width, [self._row(text) for text in value])
 
-    def _row(self, text: Any) -> tuple[Any, Array]:
+    def _row(self, text: Any) -> tuple[Collection[int], Collection[float]]:
         counts: dict[int, float] = {}
-        for term in self.analyzer(text):
+        for term, times in Counter(self.analyzer(text)).items():
             place, sign = self._place(term)
-            counts[place] = counts.get(place, 0.0) + sign
-        size = len(counts)
-        places = np.fromiter(counts, np.intp, size)
-        return places, np.ones(size) if self.binary else np.fromiter(counts.values(), np.float64, size)
+            counts[place] = counts.get(place, 0.0) + sign * times
+        return counts.keys(), [1.0] * len(counts) if self.binary else counts.values()
 
 
 def _hashed_place(term: str, *, width: int, alternate: bool) -> tuple[int, float]:
@@ -231,95 +162,31 @@ class Weigh(Step):
         self._normalize = Normalize(self.norm) if self.norm else None
 
     def __call__(self, value: SparseRows) -> SparseRows:
-        rows = value.rows
         if self.sublinear:
-            rows = [(i, np.log(v) + 1.0) for i, v in rows]
+            value = value.with_values(np.log(value.values) + 1.0)
         if self.idf is not None:
-            idf = self.idf
-            rows = [(i, v * idf[i]) for i, v in rows]
-        if self.norm == "l2":
-            return SparseRows(value.width, [(i, v / (math.sqrt(v.dot(v)) or 1.0)) for i, v in rows])
-        found = SparseRows(value.width, rows)
-        return found if self._normalize is None else self._normalize(found)
+            value = value.with_values(value.values * self.idf[value.places])
+        return value if self._normalize is None else self._normalize(value)
 
 
-@dataclasses.dataclass
-class Fields(Step):
-    """Records to features: a number under its key, a text as a 1 under key, separator and text."""
-
-    terms: list[str]
-    separator: str
-
-    def __post_init__(self) -> None:
-        self._vocabulary = {term: place for place, term in enumerate(self.terms)}
-
-    def __call__(self, value: Sequence[Mapping[str, Any]]) -> SparseRows:
-        return SparseRows(len(self.terms), [self._row(record) for record in value])
-
-    def _row(self, record: Mapping[str, Any]) -> tuple[Any, Array]:
-        get, separator = self._vocabulary.get, self.separator
-        found: dict[int, float] = {}
-        for key, value in record.items():
-            if isinstance(value, str):
-                _add(found, get(f"{key}{separator}{value}"), 1.0)
-            elif isinstance(value, list | tuple):
-                for item in value:
-                    if not isinstance(item, str):
-                        raise TypeError(f"the list {key!r} holds a {type(item).__name__}, not only texts")
-                    _add(found, get(f"{key}{separator}{item}"), 1.0)
-            else:
-                _add(found, get(key), np.nan if value is None else float(value))
-        size = len(found)
-        return np.fromiter(found, np.intp, size), np.fromiter(found.values(), np.float64, size)
-
-
-def _add(found: dict[int, float], place: int | None, value: float) -> None:
-    if place is not None:
-        found[place] = found.get(place, 0.0) + value
-
-
-def read_analyzer(est: Any) -> Analyzer:
-    """Read how a vectoriser splits texts.
-
-    Raises:
-        NotConvertible: It calls functions of the user's, or reads files.
-    """
-    for name in ("preprocessor", "tokenizer"):
-        if getattr(est, name) is not None:
-            raise NotConvertible(f"{type(est).__name__} with a {name} of its own has no compiled form")
-    if callable(est.analyzer) or callable(est.strip_accents):
-        raise NotConvertible(f"{type(est).__name__} with an analyzer of its own has no compiled form")
-    if est.input != "content":
-        raise NotConvertible(f"{type(est).__name__} that reads files has no compiled form")
-    stop_words = sorted(est.get_stop_words() or ()) if est.analyzer == "word" else []
-    shortest, longest = est.ngram_range
-    return Analyzer(
-        est.analyzer,
-        bool(est.lowercase),
-        est.strip_accents,
-        est.token_pattern if est.analyzer == "word" else r"\w",
-        stop_words,
-        int(shortest),
-        int(longest),
-    )
-
-
-def _terms(vocabulary: Mapping[str, Any]) -> list[str]:
+def terms_of(vocabulary: Mapping[str, Any]) -> list[str]:
+    """Return the terms of a fitted vocabulary by their columns."""
     terms = [""] * len(vocabulary)
     for term, place in vocabulary.items():
         terms[int(place)] = str(term)
     return terms
 
 
-def _sparse(width: int, est: Any) -> Source:
+def sparse_source(width: int, est: Any) -> Source:
+    """Return what comes out of a vectoriser."""
     return Source("sparse", width, single=np.dtype(est.dtype) == np.float32)
 
 
 @reads_transformer("CountVectorizer", takes=("texts",))
 def read_count_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:
     """Read a CountVectorizer."""
-    terms = _terms(est.vocabulary_)
-    return Count(read_analyzer(est), terms, bool(est.binary)), _sparse(len(terms), est)
+    terms = terms_of(est.vocabulary_)
+    return Count(read_analyzer(est), terms, bool(est.binary)), sparse_source(len(terms), est)
 
 
 @reads_transformer("TfidfTransformer", takes=("sparse",))
@@ -344,12 +211,4 @@ def read_hashing_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:
     steps: list[Step] = [Hash(read_analyzer(est), width, bool(est.alternate_sign), bool(est.binary))]
     if est.norm:
         steps.append(Normalize(est.norm))
-    return Chain(steps), _sparse(width, est)
-
-
-@reads_transformer("DictVectorizer", takes=("records",), missing="kept")
-def read_dict_vectorizer(est: Any, source: Source) -> tuple[Step, Source]:
-    """Read a DictVectorizer."""
-    terms = _terms(est.vocabulary_)
-    result = dataclasses.replace(_sparse(len(terms), est), nullable=source.nullable)
-    return Fields(terms, est.separator), result
+    return Chain(steps), sparse_source(width, est)
