@@ -86,6 +86,11 @@ class InProcess:
         self._watch.lap("reply")
         return transport.reply
 
+    def send(self, request: bytes) -> None:
+        """Send one request without waiting for its answer."""
+        self._transport.begin()
+        self._connection.data_received(request)
+
     def close(self) -> None:
         """End the connection."""
         self._connection.connection_lost(None)

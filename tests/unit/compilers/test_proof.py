@@ -14,10 +14,10 @@ from fairway.compilers.numpy import read_program
 from fairway.compilers.parity import TOLERANCES, Proof, ask_original, prove_equal, unstable_rows
 from fairway.compilers.program import Program, ProgramPredictor, replace_parts
 from fairway.compilers.rows import proof_rows
+from fairway.compilers.steps.analyzers import Analyzer
 from fairway.compilers.steps.base import Model, Part
 from fairway.compilers.steps.forests import Shares
 from fairway.compilers.steps.inputs import Numbers
-from fairway.compilers.steps.analyzers import Analyzer
 from fairway.compilers.steps.trees import Trees
 from fairway.flavors.base import Predictor
 from fairway.messages import Columns, Outputs
