@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairway.bundle import trust
-from fairway.bundle.bundle import Bundle, is_bundle, open_bundle
+from fairway.bundle.bundle import Bundle, is_bundle, looks_like_path, open_bundle
 from fairway.inference.engine import Engine, Recorder, Router
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.inference.pool import Entry, Pool, Source
@@ -157,11 +157,6 @@ def build_log(settings: LogSettings, *, threaded: bool = True) -> Log:
 def looks_like_bundle(model: object) -> bool:
     """Tell whether what is pushed is a bundle (by its content) rather than a model or model file."""
     return isinstance(model, str | Path) and is_bundle(Path(model))
-
-
-def looks_like_path(name: str) -> bool:
-    """Tell whether an argument names a bundle file or folder rather than a reference."""
-    return "/" in name or name.endswith(".fairway") or is_bundle(Path(name))
 
 
 def open_trusted(path: Path, home: Path) -> Bundle:

@@ -11,6 +11,7 @@ import pytest
 from fairway.errors import RegistryBusy, StoreUnavailable
 from fairway.registry.metadata.base import Metadata
 from fairway.registry.metadata.sql import open_sqlite
+from fairway.registry.metadata.views import open_reader
 from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
 
 Open = Callable[..., Metadata]
@@ -323,3 +324,31 @@ def test_an_attachment_comes_with_its_version_or_not_at_all(store: Metadata) -> 
     with store.read() as view:
         assert view.models() == []
         assert view.attachments("a" * 64) == {}
+
+
+def test_a_reader_sees_what_the_store_sees(tmp_path: Path) -> None:
+    """A look-up without SQLAlchemy answers every question alike, and shows what was committed since."""
+    store = open_sqlite(tmp_path / "registry.db")
+    reader = open_reader(tmp_path / "registry.db")
+    assert reader is not None
+    with reader.read() as view:
+        assert view.models() == []
+    for model in ("coffee", "coffee", "tea"):
+        register(store, model)
+    with store.write() as change:
+        for alias, to in (("production", 1), ("old", 1), ("production", 2), ("old", None)):
+            moved = Event(kind="alias", model="coffee", alias=alias, to_version=to, at=AT, actor="ada")
+            change.append(moved)
+        for name in ("compiled", "card", "compiled"):
+            change.attach(AttachmentRecord("ab" * 32, name, name[0] * 64, AT, "ada"))
+    with store.read() as expected, reader.read() as found:
+        assert expected.models() == found.models()
+        for model in ("coffee", "tea", "water"):
+            assert expected.latest(model) == found.latest(model)
+            assert expected.versions(model) == found.versions(model)
+            assert expected.version(model, 1) == found.version(model, 1)
+            assert expected.targets(model) == found.targets(model)
+            assert expected.events(model) == found.events(model)
+            assert expected.events(model, alias="production") == found.events(model, alias="production")
+        assert expected.attachments("ab" * 32) == found.attachments("ab" * 32)
+    store.close()

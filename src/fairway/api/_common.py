@@ -38,6 +38,15 @@ def open_registry(home: Path) -> Iterator[Registry]:
         registry.close()
 
 
+@contextlib.contextmanager
+def open_to_look_up(home: Path) -> Iterator[Registry]:
+    """Open the registry for a version and its bundle, without what only a server or a change needs."""
+    from fairway.registry.registry import open_to_look_up
+
+    with open_to_look_up(home) as registry:
+        yield registry
+
+
 def outside_loop(run: Callable[[], Result]) -> Result:
     """Call what runs an event loop of its own, also where a loop runs already, as in a notebook."""
     try:

@@ -202,9 +202,8 @@ def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[st
         PackedModelDiffers: The model does not answer here as it did when it was packed.
         UntrustedBundle: The bundle was packed elsewhere.
     """
-    from fairway.assemble import looks_like_path
     from fairway.bundle import trust
-    from fairway.bundle.bundle import open_bundle
+    from fairway.bundle.bundle import looks_like_path, open_bundle
     from fairway.lifecycle.compiling import prove_and_compile, report_of
 
     folder = settings_of(home).home

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairway.api._common import open_registry, outside_loop, settings_of
+from fairway.api._common import open_to_look_up, outside_loop, settings_of
 
 if TYPE_CHECKING:
     from fairway.batch.local import Progress, ScoreSummary
@@ -30,7 +30,7 @@ def load(
         PackedModelDiffers: It does not answer here as it did when it was packed.
         PredictorNotProven: *predictor* was not proven for it.
     """
-    from fairway.assemble import looks_like_path, open_trusted
+    from fairway.bundle.bundle import looks_like_path
     from fairway.inference.loaded import load_model
 
     settings = settings_of(home, {"server.predictor": predictor})
@@ -38,8 +38,10 @@ def load(
         load_model, timeout_s=settings.limits.predict_timeout_s, predictor=settings.server.predictor
     )
     if looks_like_path(str(reference)):
+        from fairway.assemble import open_trusted
+
         return bind(open_trusted(Path(reference), settings.home))
-    with open_registry(settings.home) as registry:
+    with open_to_look_up(settings.home) as registry:
         version = registry.resolve(str(reference))
         bundle = registry.open(version)
     return bind(bundle, name=version.model, version=version.version)

@@ -231,6 +231,11 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
+def looks_like_path(name: str) -> bool:
+    """Tell whether an argument names a bundle file or folder rather than a reference."""
+    return "/" in name or name.endswith(".fairway") or is_bundle(Path(name))
+
+
 def _open_folder(folder: Path, *, attachments: bool) -> Bundle:
     def read(name: str) -> bytes:
         # A link in place of a file could change its target between two reads.

@@ -369,6 +369,20 @@ def open_registry(home: Path) -> Registry:
     return Registry(open_sqlite(home / "registry.db"), artifacts)
 
 
+def open_to_look_up(home: Path) -> Registry:
+    """Open the registry in a home folder to resolve references and open bundles, and for nothing else.
+
+    It takes no time: a registry that is as this fairway left it is read without the database libraries.
+
+    Raises:
+        FairwayError: As `open_registry` does.
+    """
+    from fairway.registry.metadata.views import open_reader
+
+    reader = open_reader(home / "registry.db")
+    return open_registry(home) if reader is None else Registry(reader, LocalArtifacts(home / "artifacts"))
+
+
 def _check_texts(actor: str, reason: str) -> None:
     """Refuse what no database can hold, before anything is written."""
     for name, text, limit in (("actor", actor, _MAX_ACTOR_CHARS), ("reason", reason, _MAX_REASON_CHARS)):

@@ -16,8 +16,9 @@ from sqlalchemy import event
 from fairway.errors import RegistryBusy, RegistryInvalid, StorageFull, StoreUnavailable
 from fairway.registry.artifacts.local import LocalArtifacts
 from fairway.registry.metadata import sql
-from fairway.registry.metadata.schema import REVISIONS, tables
+from fairway.registry.metadata.schema import tables
 from fairway.registry.metadata.sqlite import SqliteDatabase
+from fairway.registry.metadata.views import REVISIONS, SqliteReader, open_reader
 from fairway.registry.registry import Registry
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -236,3 +237,28 @@ def test_a_database_inside_a_file_is_no_registry(tmp_path: Path) -> None:
 
     with pytest.raises(RegistryInvalid):
         SqliteDatabase(tmp_path / "file" / "registry.db").revision()
+
+
+def test_a_reader_is_for_a_current_registry_only(path: Path, tmp_path: Path) -> None:
+    """What is absent, older, newer or something else is left to whoever opens it for good."""
+    assert isinstance(open_reader(path), SqliteReader)
+    assert open_reader(tmp_path / "absent.db") is None
+    assert not (tmp_path / "absent.db").exists()
+    (tmp_path / "text.db").write_text("no database at all, but long enough to be looked at")
+    assert open_reader(tmp_path / "text.db") is None
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert open_reader(path) is None
+
+
+def test_a_reader_refuses_to_write(path: Path) -> None:
+    """It says so; and a table that is gone is an error of fairway, not of SQLite."""
+    reader = SqliteReader(path)
+    for refused in (reader.write, reader.change_token, reader.check):
+        with pytest.raises(StoreUnavailable, match="only to look something up"):
+            refused()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE attachments")
+    with pytest.raises(StoreUnavailable, match="cannot be read"), reader.read() as view:
+        view.attachments("ab" * 32)

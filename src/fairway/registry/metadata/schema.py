@@ -20,9 +20,6 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS = ("0001", "0002")
-"""Every migration, oldest first. Kept here so that opening a current registry does not import Alembic."""
-
 FIRST_TABLES = frozenset(("models", "versions", "events"))
 """What every registry has had since the first migration; a database without them is something else."""
 

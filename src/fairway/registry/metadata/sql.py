@@ -6,89 +6,29 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, insert, text, update
 
 from fairway.errors import SchemaNewer
-from fairway.registry.metadata.base import Change, Metadata, View
-from fairway.registry.metadata.schema import REVISIONS, attachments, events, models, versions
+from fairway.registry.metadata.base import Change, Metadata
+from fairway.registry.metadata.schema import attachments, events, models, versions
 from fairway.registry.metadata.sqlite import SqliteDatabase
-from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
+from fairway.registry.metadata.views import REVISIONS, Execute, SqlView
+from fairway.registry.records import AttachmentRecord, Event, Version
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-class SqlView(View):
-    """Reads on one connection, in the transaction that it is in."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def models(self) -> list[ModelSummary]:
-        """Return every model, sorted by name; see `View.models`."""
-        aliases: dict[str, dict[str, int]] = {}
-        for model, alias, version in self._connection.execute(_current_targets()):
-            aliases.setdefault(model, {})[alias] = version
-        rows = self._connection.execute(
-            select(models.c.name, models.c.latest, models.c.created_at, func.count())
-            .join_from(models, versions)
-            .group_by(models.c.name, models.c.latest, models.c.created_at)
-            .order_by(models.c.name)
-        )
-        return [
-            ModelSummary(name, latest=latest, aliases=aliases.get(name, {}), n_versions=n, created_at=at)
-            for name, latest, at, n in rows
-        ]
-
-    def latest(self, model: str) -> int | None:
-        """Return the highest version number; see `View.latest`."""
-        return self._connection.execute(select(models.c.latest).where(models.c.name == model)).scalar()
-
-    def version(self, model: str, number: int) -> Version | None:
-        """Return one version or None; see `View.version`."""
-        found = self._versions(model, select(versions).where(versions.c.version == number))
-        return found[0] if found else None
-
-    def versions(self, model: str) -> list[Version]:
-        """Return the versions by rising number; see `View.versions`."""
-        return self._versions(model, select(versions).order_by(versions.c.version))
-
-    def targets(self, model: str) -> dict[str, int]:
-        """Return the version number by alias; see `View.targets`."""
-        rows = self._connection.execute(_current_targets(model))
-        return {alias: version for _, alias, version in rows}
-
-    def events(self, model: str, *, alias: str | None = None) -> list[Event]:
-        """Return the events by rising `seq`; see `View.events`."""
-        query = select(events).where(events.c.model == model).order_by(events.c.seq)
-        if alias is not None:
-            query = query.where(events.c.alias == alias)
-        return [Event(**row) for row in self._connection.execute(query).mappings()]
-
-    def attachments(self, subject: str) -> dict[str, AttachmentRecord]:
-        """Return what was attached last under each name; see `View.attachments`."""
-        newest = (
-            select(func.max(attachments.c.seq))
-            .where(attachments.c.subject == subject)
-            .group_by(attachments.c.name)
-        )
-        columns = [column for column in attachments.columns if column.name != "seq"]
-        query = select(*columns).where(attachments.c.seq.in_(newest)).order_by(attachments.c.name)
-        rows = self._connection.execute(query).mappings()
-        return {row["name"]: AttachmentRecord(**row) for row in rows}
-
-    def _versions(self, model: str, query: Select[*tuple[Any, ...]]) -> list[Version]:
-        """Return the versions of *model* that *query* selects, each with the aliases that point to it."""
-        rows = self._connection.execute(query.where(versions.c.model == model)).mappings().all()
-        aliases: dict[int, list[str]] = {}
-        for alias, number in self.targets(model).items() if rows else ():
-            aliases.setdefault(number, []).append(alias)
-        return [Version(**row, aliases=tuple(aliases.get(row["version"], ()))) for row in rows]
+def _reads_on(connection: Connection) -> Execute:
+    return lambda statement, values: connection.execute(text(statement), values)
 
 
 class SqlChange(SqlView, Change):
     """Reads and writes on one connection, in a transaction that holds the write lock."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(_reads_on(connection))
+        self._connection = connection
 
     def claim_number(self, model: str, *, at: str) -> int:
         """Return the next version number; see `Change.claim_number`."""
@@ -133,7 +73,7 @@ class SqlMetadata(Metadata):
     def read(self) -> Iterator[SqlView]:
         """Open a view of one moment; see `Metadata.read`."""
         with self._database.mapped_errors(), self._database.engine.begin() as connection:
-            yield SqlView(connection)
+            yield SqlView(_reads_on(connection))
 
     @contextlib.contextmanager
     def write(self) -> Iterator[SqlChange]:
@@ -201,19 +141,3 @@ def open_sqlite(path: Path, *, busy_timeout_s: float = 5.0) -> SqlMetadata:
             metadata.close()
             raise
     return metadata
-
-
-def _current_targets(model: str | None = None) -> Select[str, str, int]:
-    """Select model, alias and version of every alias that stands, of one model or of all.
-
-    The newest event of an alias decides; if that event removed it, there is no target and no row.
-    """
-    newest = select(func.max(events.c.seq)).where(events.c.alias.is_not(None))
-    if model is not None:
-        newest = newest.where(events.c.model == model)
-    newest = newest.group_by(events.c.model, events.c.alias)
-    return (
-        select(events.c.model, events.c.alias, events.c.to_version)
-        .where(events.c.seq.in_(newest), events.c.to_version.is_not(None))
-        .order_by(events.c.model, events.c.alias)
-    )
