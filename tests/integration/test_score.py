@@ -16,7 +16,7 @@ import pytest
 
 import fairway as fw
 from fairway.cli.main import main
-from fairway.errors import OutputExists, RowRefused, RunDiffers, TableInvalid, UsageError
+from fairway.errors import BatchError, OutputExists, RowRefused, RunDiffers, TableInvalid, UsageError
 
 from .conftest import IRIS_ROW, MIXED_ROWS, iris_table, wait_until
 
@@ -448,3 +448,43 @@ def test_many_chunks_come_out_in_order(zoo: Path, tmp_path: Path) -> None:
     assert all(row["note"].startswith(f"{n}\n") for n, row in enumerate(found))
     assert [int(row["prediction"]) for row in found] == [once[n % 150] for n in range(40_000)]
     assert found[-1]["prediction_id"] == f"{summary.run}.39999"
+
+
+def test_what_is_decoded_for_all_workers_is_what_one_decodes_for_itself(zoo: Path, tmp_path: Path) -> None:
+    """A row group of many chunks, with categories, missing cells and rows at fault among the rows."""
+    rows = 45_000
+    columns = {name: [value] * rows for name, value in IRIS_ROW.items()}
+    first = next(iter(IRIS_ROW))
+    columns[first] = [None if n % 20_011 == 7 else 4.0 + n % 5 for n in range(rows)]
+    kinds = pa.array([f"kind {n % 7}" for n in range(rows)]).dictionary_encode()
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({**columns, "kind": kinds, "n": range(rows)}), source)
+
+    outputs = []
+    for workers in (1, 3):
+        output = tmp_path / f"{workers}.parquet"
+        summary = fw.score("iris", source, output, keep=["kind", "n"], workers=workers, home=zoo)
+        assert (summary.rows, summary.errors) == (rows, 3)
+        assert [error["row"] for error in errors_of(output)] == [7, 20_018, 40_029]
+        assert not output.with_name(f"{output.name}.partial").exists()
+        outputs.append(pq.read_table(output).drop_columns(["prediction_id"]))
+
+    assert outputs[0].equals(outputs[1])
+    assert outputs[0]["n"].to_pylist() == list(range(rows))
+
+
+def test_a_row_group_that_is_damaged_in_the_middle_ends_the_run(zoo: Path, tmp_path: Path) -> None:
+    """Whichever process meets the damage says so, and nothing is left in the output's place."""
+    rows = 60_000
+    columns = {name: [value + n for n in range(rows)] for name, value in IRIS_ROW.items()}
+    source, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table(columns), source, use_dictionary=False, compression="snappy")
+    data = bytearray(source.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4096] = b"\xff" * 4096
+    source.write_bytes(data)
+
+    for workers in (1, 2):
+        with pytest.raises(BatchError):
+            fw.score("iris", source, output, workers=workers, restart=True, home=zoo)
+        assert not output.exists()

@@ -73,6 +73,8 @@ def _first_line(cause: BaseException) -> str:
 class _ParquetSource:
     """Row groups: whoever reads one decodes it from its beginning, and goes on where it was."""
 
+    is_decoded = True
+
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as file:
@@ -95,6 +97,8 @@ class _ParquetSource:
 class _IpcFileSource:
     """Record batches that can be read in any order."""
 
+    is_decoded = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         pa = import_arrow()
@@ -112,6 +116,8 @@ class _IpcFileSource:
 
 class _IpcStreamSource:
     """Record batches one after the other: a single group, which is read from the beginning."""
+
+    is_decoded = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -164,7 +170,26 @@ class ArrowTable:
                 yield Chunk(number, start, rows, (group, piece), (start + rows) / self.rows)
                 number, start = number + 1, start + rows
 
-    def read(self, chunk: Chunk) -> _ArrowBlock:
+    def hand_over(self, chunk: Chunk, path: Path) -> bool:
+        """Decode here what each worker would else decode for itself: a group, from its beginning."""
+        group, _ = chunk.place
+        if not self._source.is_decoded or self._source.rows[group] <= CHUNK_ROWS:
+            return False
+        batch = self._decoded(chunk)
+        pa = import_arrow()
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as file:
+            file.write_batch(batch)
+        return True
+
+    def read(self, chunk: Chunk, handed: Path | None = None) -> _ArrowBlock:
+        """Take what was handed over, or go to the slice."""
+        if handed is None:
+            return _ArrowBlock(self, self._decoded(chunk))
+        pa = import_arrow()
+        with pa.memory_map(str(handed)) as file:  # the arrays keep what they need of it
+            return _ArrowBlock(self, pa.ipc.open_file(file).get_batch(0))
+
+    def _decoded(self, chunk: Chunk) -> Any:
         """Go to the slice; this process' next one usually lies a little further on in the same group."""
         pa = import_arrow()
         group, piece = chunk.place
@@ -174,7 +199,7 @@ class ArrowTable:
             raise TableInvalid(f"the rows from {chunk.start} on are damaged: {_first_line(cause)}") from cause
         if batch is None or batch.num_rows != chunk.rows:
             raise TableInvalid(f"the rows from {chunk.start} on are not there any more")
-        return _ArrowBlock(self, batch)
+        return batch
 
     def _batch(self, group: int, piece: int) -> Any:
         at = self._open

@@ -111,8 +111,19 @@ class Table(Protocol):
             TableInvalid: The rest of the file cannot be cut into rows.
         """
 
-    def read(self, chunk: Chunk) -> Block:
-        """Return a chunk's rows. Called in other processes than the one that opened the table."""
+    def hand_over(self, chunk: Chunk, path: Path) -> bool:
+        """Write a chunk's rows to a file where that spares the workers something, or return False.
+
+        Called in the process that opened the table, for one chunk after the other.
+        """
+
+    def read(self, chunk: Chunk, handed: Path | None = None) -> Block:
+        """Return a chunk's rows. Called in other processes than the one that opened the table.
+
+        Args:
+            chunk: The chunk.
+            handed: The file that `hand_over` wrote for it, if it did.
+        """
 
 
 class Assembly(Protocol):

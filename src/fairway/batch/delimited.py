@@ -131,7 +131,11 @@ class DelimitedTable:
         """Yield blocks of whole records."""
         return text_chunks(self.path, self._offset, self._line, split=self.ends, count=self.count)
 
-    def read(self, chunk: Chunk) -> _CellBlock:
+    def hand_over(self, chunk: Chunk, path: Path) -> bool:  # noqa: ARG002 - a chunk is found at once
+        """Leave the reading to the workers."""
+        return False
+
+    def read(self, chunk: Chunk, handed: Path | None = None) -> _CellBlock:  # noqa: ARG002 - it never is
         """Parse a block."""
         return _CellBlock(self, chunk, read_block(self.path, chunk))
 

@@ -84,7 +84,11 @@ class LinesTable:
         """Yield blocks of whole lines."""
         return text_chunks(self.path, self._offset, 1, split=_last_end, count=lambda d: len(_rows(d)))
 
-    def read(self, chunk: Chunk) -> _LineBlock:
+    def hand_over(self, chunk: Chunk, path: Path) -> bool:  # noqa: ARG002 - a chunk is found at once
+        """Leave the reading to the workers."""
+        return False
+
+    def read(self, chunk: Chunk, handed: Path | None = None) -> _LineBlock:  # noqa: ARG002 - it never is
         """Split a block into lines."""
         return _LineBlock(self, chunk, read_block(self.path, chunk))
 

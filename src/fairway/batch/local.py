@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import msgspec
 
@@ -192,6 +192,13 @@ def _open_state(
     return RunState(places, identity, restart=options.restart)
 
 
+class _Task(NamedTuple):
+    """A chunk, and the file in which its rows lie, if it was handed over."""
+
+    chunk: Chunk
+    handed: Path | None
+
+
 class _Run:
     """One execution of a run, from the first chunk that is not done."""
 
@@ -220,8 +227,8 @@ class _Run:
             Crew(self._score, workers, prepare=self._prepare) as crew,
             _Output(self._state, self._scorer.writer, strict=self._options.strict) as output,
         ):
-            chunks = self._planned(self._scorer.table)
-            for entry in crew.results(chunks):
+            tasks = self._planned(self._scorer.table, shared=workers > 1 and hasattr(os, "fork"))
+            for entry in crew.results(tasks):
                 self._state.record(entry)
                 self._tell(entry)
                 output.extend()
@@ -238,16 +245,21 @@ class _Run:
         self._state.close_lock()
         leave_pandas_out()
 
-    def _score(self, chunk: Chunk) -> Done:
+    def _score(self, task: _Task) -> Done:
         """Score a chunk and keep the result; runs in the workers."""
-        entry = self._state.write(chunk.number, self._scorer.score(chunk))
+        chunk, handed = task
+        entry = self._state.write(chunk.number, self._scorer.score(chunk, handed))
+        if handed is not None:
+            handed.unlink()
         return msgspec.structs.replace(entry, rows=chunk.rows)
 
-    def _planned(self, table: Table) -> Iterator[Chunk]:
+    def _planned(self, table: Table, *, shared: bool) -> Iterator[_Task]:
+        """Yield what is to be done; what is decoded once for all workers is decoded when one is free."""
         for chunk in table.chunks():
             if chunk.number not in self._state.done:
                 self._shares[chunk.number] = chunk.share
-                yield chunk
+                path = self._state.handed(chunk.number)
+                yield _Task(chunk, path if shared and table.hand_over(chunk, path) else None)
 
     def _tell(self, entry: Done) -> None:
         self._rows += entry.rows

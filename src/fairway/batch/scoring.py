@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -104,9 +105,9 @@ class Scorer:
         self.probabilities = probabilities and bool(model.classes)
         self.validator = Validator(model.signature, max_text_chars=max_text_chars)
 
-    def score(self, chunk: Chunk) -> Scored:
-        """Read, validate and predict the rows of a chunk."""
-        block = self.table.read(chunk)
+    def score(self, chunk: Chunk, handed: Path | None = None) -> Scored:
+        """Read, validate and predict the rows of a chunk; *handed* is the file in which they lie, if any."""
+        block = self.table.read(chunk, handed)
         answers = _Answers(self, chunk, block)
         for rows, columns in answers.readable(0, chunk.rows):
             answers.predict(rows, columns)

@@ -2,6 +2,7 @@
 
     state.json       what the run belongs to: input, model, options; its id
     journal.ndjson   one line per chunk that is done
+    0000012.77.rows  a chunk's rows, for as long as a worker has not scored them
     0000012.part     that chunk's part of the output; .errors its part of the error file
     output, errors   put together from the parts, renamed to their places at the very end
 
@@ -163,6 +164,10 @@ class RunState:
     def errors(self, chunk: int) -> Path:
         """Return the path of a chunk's part of the error file."""
         return self._folder / f"{chunk:07d}.errors"
+
+    def handed(self, chunk: int) -> Path:
+        """Return the path of a chunk's rows on their way to a worker of this process, and no other's."""
+        return self._folder / f"{chunk:07d}.{os.getpid()}.rows"
 
     def write(self, chunk: int, scored: Scored) -> Done:
         """Write a chunk's parts. Called in the workers."""

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,7 +19,7 @@ from fairway.registry.artifacts.local import LocalArtifacts
 from fairway.registry.metadata import sql
 from fairway.registry.metadata.schema import tables
 from fairway.registry.metadata.sqlite import SqliteDatabase
-from fairway.registry.metadata.views import REVISIONS, SqliteReader, open_reader
+from fairway.registry.metadata.views import REVISIONS, SqliteReader, SqlView, open_reader
 from fairway.registry.registry import Registry
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -110,11 +111,13 @@ def test_a_migration_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     assert SqliteDatabase(path).revision() == REVISIONS[-1]
 
 
-def test_targets_are_one_query_over_the_index(database: SqliteDatabase) -> None:
+def test_targets_are_one_query_over_the_index(path: Path) -> None:
     """No table is read from end to end, however long the history."""
-    query = sql._current_targets("coffee").compile(database.engine, compile_kwargs={"literal_binds": True})
-    with database.engine.connect() as connection:
-        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")]
+    asked: list[Any] = []
+    SqlView(lambda *query: asked.append(query) or []).targets("coffee")
+    ((query, values),) = asked
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        plan = [row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
 
     assert any("events_by_alias" in step for step in plan)
     assert not [step for step in plan if step.startswith("SCAN")]
