@@ -477,7 +477,7 @@ def test_a_row_group_that_is_damaged_in_the_middle_ends_the_run(zoo: Path, tmp_p
     """Whichever process meets the damage says so, and nothing is left in the output's place."""
     rows = 60_000
     columns = {name: [value + n for n in range(rows)] for name, value in IRIS_ROW.items()}
-    source, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    source, output = tmp_path / "in.parquet", tmp_path / "out.csv"
     pq.write_table(pa.table(columns), source, use_dictionary=False, compression="snappy")
     data = bytearray(source.read_bytes())
     middle = len(data) // 2
@@ -488,3 +488,18 @@ def test_a_row_group_that_is_damaged_in_the_middle_ends_the_run(zoo: Path, tmp_p
         with pytest.raises(BatchError):
             fw.score("iris", source, output, workers=workers, restart=True, home=zoo)
         assert not output.exists()
+
+
+def test_a_run_loads_neither_the_database_libraries_nor_the_server(zoo: Path, tmp_path: Path) -> None:
+    """They take longer to load than a hundred thousand rows take to score."""
+    (tmp_path / "in.csv").write_text(HEADER + "\n" + ",".join(map(str, IRIS_ROW.values())) + "\n")
+    script = (
+        "import sys; import fairway as fw; fw.score('iris', 'in.csv', 'out.csv', home=sys.argv[1]);"
+        "print(*{'alembic', 'prometheus_client', 'sqlalchemy', 'starlette', 'uvicorn'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", script, str(zoo)]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
+    assert len(read_rows(tmp_path / "out.csv")) == 1
