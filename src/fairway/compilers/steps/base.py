@@ -159,6 +159,7 @@ class Source:
         columns: The inputs behind `columns`, `records` and `objects`.
         single: Whether the original computes in single precision from here on.
         feed: How the original is fed, for `columns`: as a frame, a matrix, records or texts.
+        made: Whether a function of the user's made it, which may have turned records into texts.
     """
 
     kind: Kind
@@ -167,6 +168,7 @@ class Source:
     columns: tuple[Column, ...] = ()
     single: bool = False
     feed: str = ""
+    made: bool = False
 
     def dense(self, width: int | None = None, *, nullable: bool | None = None) -> Source:
         """Return the source that a step with a matrix for its result is for the next one."""

@@ -4,7 +4,7 @@ A class that is no estimator of a known framework converts if it has a method `a
 class is made of, in order: fitted estimators, and functions or `functools.partial` objects with plain keyword
 arguments. A function lives at the top of a module that travels with the model (`--code`) and imports nothing
 but the standard library and NumPy. It takes what the class is given (records, texts or a matrix; after a
-regressor its answers) and returns what the class returns.
+regressor its answers) and returns what the class returns: the same kind, or texts made of records.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _read_entry(entry: Any, source: Source) -> tuple[list[Step], Source]:
         return read_transformer(entry, source)
     call = _call_of(entry)
     steps, source = convert(source, _KINDS, call.function)
-    return [*steps, call], source
+    return [*steps, call], dataclasses.replace(source, made=True)
 
 
 def _call_of(entry: Any) -> Call:

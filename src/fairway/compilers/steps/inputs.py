@@ -175,6 +175,8 @@ def convert(source: Source, takes: tuple[Kind, ...], needed_by: str) -> tuple[li
     """
     if source.kind in takes:
         return [], source
+    if source.kind == "records" and source.made and "texts" in takes:
+        return [], dataclasses.replace(source, kind="texts", columns=())  # the proof finds out if they are none
     if source.kind == "columns":
         for kind in takes:
             if (found := _from_columns(source, kind)) is not None:
