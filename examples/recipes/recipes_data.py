@@ -10,6 +10,7 @@ import dataclasses
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -31,21 +32,16 @@ LEVELS = ("Easy", "Medium", "Hard", "Very Hard")
 MOST_RECIPES = 8000
 TIMEOUT_S = 600
 
-_TECHNIQUES = frozenset(
-    map(
-        recipes_plain.stem,
-        "bake baste beat blanch blend boil braise broil caramelize chill chop deglaze dice drain fold fry grate "
-        "grill knead marinate mash melt mince mix peel poach preheat puree reduce roast roll saute sear season "
-        "sift simmer slice soak steam steep stir strain temper toast toss whip whisk".split(),
-    )
-)
-_ADVANCED = frozenset(
-    map(
-        recipes_plain.stem,
-        "blanch braise caramelize clarify confit deglaze emulsify flambe knead poach reduce temper".split(),
-    )
-)
-_WEIGHTS = (0.30, 0.25, 0.20, 0.15, 0.10)
+TECHNIQUES = """
+    bake baste beat blanch blend boil braise broil caramelize chill chop deglaze dice drain fold fry grate
+    grill knead marinate mash melt mince mix peel poach preheat puree reduce roast roll saute sear season
+    sift simmer slice soak steam steep stir strain temper toast toss whip whisk
+"""
+ADVANCED = "blanch braise caramelize clarify confit deglaze emulsify flambe knead poach reduce temper"
+WEIGHTS = (0.30, 0.25, 0.20, 0.15, 0.10)
+
+_TECHNIQUES = frozenset(map(recipes_plain.stem, TECHNIQUES.split()))
+_ADVANCED = frozenset(map(recipes_plain.stem, ADVANCED.split()))
 
 
 class DataUnavailable(Exception):
@@ -90,25 +86,34 @@ def read_recipes(cache: Path) -> Recipes:
 def generate_sample(rows: int = 400) -> Recipes:
     """Return invented recipes of the same form: enough to try every command, not to learn about cooking."""
     rng = random.Random(1)  # noqa: S311 - a seeded sample, no secret
-    foods = "flour sugar butter milk eggs rice onions carrots beef salmon spinach lemons garlic cream".split()
+    foods = (
+        "flour",
+        "sugar",
+        "butter",
+        "milk",
+        "eggs",
+        "rice",
+        "onions",
+        "beef",
+        "salmon",
+        "lemons",
+        "cream",
+    )
     units = ("1 cup", "2 cups", "1/2 pound", "3 tablespoons", "1 teaspoon", "a handful of")
     plain = ("stir", "mix", "chop", "boil", "serve")
     skilled = ("knead", "braise", "whisk", "deglaze", "fold", "poach", "caramelize", "temper")
     made = []
     for _ in range(rows):
         effort = rng.random()
-        ingredients = [
-            f"{rng.choice(units)} {rng.choice(foods)}, lot {rng.randint(1, 999)}"
-            for _ in range(2 + round(10 * effort))
+        verbs = skilled if effort > 0.5 else plain
+        sentences = (
+            f"{rng.choice(verbs).capitalize()} the {rng.choice(foods)} for {rng.randint(1, 90)} minutes."
+            for _ in itertools.count()
+        )
+        ingredients = [f"{rng.choice(units)} {rng.choice(foods)}" for _ in range(2 + round(10 * effort))]
+        steps = [
+            " ".join(itertools.islice(sentences, rng.randint(2, 4))) for _ in range(1 + round(5 * effort))
         ]
-        steps = []
-        for _ in range(1 + round(5 * effort)):
-            verbs = [
-                rng.choice(skilled if rng.random() < effort else plain) for _ in range(rng.randint(2, 4))
-            ]
-            steps.append(
-                " ".join(f"{verb.capitalize()} the {rng.choice(foods)} until it is done." for verb in verbs)
-            )
         made.append({"ingredients": ingredients, "steps": steps})
     labelled = with_difficulty(made)
     return Recipes(labelled, "generated sample", hashlib.sha256(json.dumps(labelled).encode()).hexdigest())
@@ -117,12 +122,12 @@ def generate_sample(rows: int = 400) -> Recipes:
 def with_difficulty(recipes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the recipes with a difficulty each: the quarter of the others that their score lies in.
 
-    Nobody rated these recipes. The score weighs how many techniques are named, how long the steps are, how many
-    ingredients and steps there are, and whether an advanced technique is among them, each from 0 to 1.
+    Nobody rated these recipes. The score weighs how many techniques are named, how long the steps are, how
+    many ingredients and steps there are, and whether an advanced technique is named, each from 0 to 1.
     """
     parts = list(zip(*map(_effort, recipes), strict=True))
     scaled = [[(value - min(part)) / ((max(part) - min(part)) or 1.0) for value in part] for part in parts]
-    scores = [sum(w * v for w, v in zip(_WEIGHTS, row, strict=True)) for row in zip(*scaled, strict=True)]
+    scores = [sum(w * v for w, v in zip(WEIGHTS, row, strict=True)) for row in zip(*scaled, strict=True)]
     cuts = statistics.quantiles(scores, n=len(LEVELS))
     return [
         {**recipe, "difficulty": LEVELS[sum(score > cut for cut in cuts)]}
@@ -183,8 +188,12 @@ def _chosen(recipes: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _git(*arguments: str) -> bytes:
     try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, check=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
+        done = subprocess.run(  # noqa: S603 - no shell, arguments of ours
+            ["git", *arguments],  # noqa: S607 - the user's own git
+            capture_output=True,
+            check=True,
+            timeout=TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.SubprocessError) as cause:
         told = getattr(cause, "stderr", None) or b""

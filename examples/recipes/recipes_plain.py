@@ -1,7 +1,7 @@
 """How a recipe becomes one clean text, as plain functions: nothing but the standard library.
 
-This file travels inside the bundle (`fairway push --code recipes_plain.py`), like `recipes_features.py`, whose
-class calls it. It is all that a compiled model takes along, so a server needs no scikit-learn to clean a text.
+This file travels inside the bundle like `recipes_features.py`, whose class calls it. It is all that a
+compiled model takes along of it, so a server needs no scikit-learn to clean a text.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-STOP_WORDS = frozenset(
-    "a about above after again all also an and any are as at be been before being below both but by can "
-    "could did do does down during each for from further had has have here how if in into is it its just "
-    "more most must no nor not now of off on once only or other our out over own per same should so some "
-    "such than that the their them then there these they this those through to too under until up very was "
-    "we were what when where which while who will with without would you your".split()
-)
+_DULL = """
+    a about above after again all also an and any are as at be been before being below both but by can
+    could did do does down during each for from further had has have here how if in into is it its just
+    more most must no nor not now of off on once only or other our out over own per same should so some
+    such than that the their them then there these they this those through to too under until up very was
+    we were what when where which while who will with without would you your
+"""
+STOP_WORDS = frozenset(_DULL.split())
 """Words that say nothing about a recipe."""
 
 _WORD = re.compile(r"[^\W\d_]+")  # letters of any script; digits, fractions and punctuation separate words

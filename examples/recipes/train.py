@@ -58,9 +58,7 @@ def load_recipes(cache: Path, *, sample: bool) -> Recipes:
 def train(rows: list[dict[str, Any]], classifier: ClassifierMixin | Pipeline) -> Pipeline:
     """Return the fitted pipeline."""
     # The texts are clean already. No norm: how much there is to read says something about the difficulty.
-    tfidf = TfidfVectorizer(
-        lowercase=False, token_pattern=r"\S+", min_df=2, max_features=TERMS, sublinear_tf=True, norm=None
-    )
+    tfidf = TfidfVectorizer(lowercase=False, min_df=2, max_features=TERMS, sublinear_tf=True, norm=None)
     model = Pipeline([("texts", RecipeTexts()), ("tfidf", tfidf), ("classify", classifier)])
     return model.fit(rows, [row["difficulty"] for row in rows])
 

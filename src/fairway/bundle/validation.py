@@ -64,11 +64,34 @@ _UNLISTED = Fault("", "feature_unknown", "")
 
 
 class Refused(Exception):
-    """A value does not fit its input; holds fault code, message and the place below the value."""
+    """A value does not fit its input.
 
-    def __init__(self, code: str, message: str, *, got: str = "", below: str = "") -> None:
+    Args:
+        code: Fault code.
+        message: What is wrong.
+        got: JSON kind of the value.
+        expected: What was expected; the default is what the input expects.
+    """
+
+    def __init__(self, code: str, message: str, *, got: str = "", expected: str = "") -> None:
         super().__init__(message)
-        self.fault = (code, message, got, below)
+        self._fault = (code, message, got, expected)
+
+    def faults(self, pointer: str, expected: str) -> list[Fault]:
+        """Return the faults of the value at *pointer*; *expected* is what its input expects."""
+        code, message, got, own = self._fault
+        return [Fault(pointer, code, message, own or expected, got)]
+
+
+class _ItemsRefused(Refused):
+    """Items of a list do not fit; holds each with its place in the list."""
+
+    def __init__(self, items: Sequence[tuple[int, Refused]]) -> None:
+        super().__init__("value_type", "items of the list do not fit")
+        self._items = items
+
+    def faults(self, pointer: str, expected: str) -> list[Fault]:
+        return [fault for n, item in self._items for fault in item.faults(f"{pointer}/{n}", expected)]
 
 
 class Validator:
@@ -183,8 +206,7 @@ class Validator:
         try:
             return convert_value(value, entry, self._max_text_chars)
         except Refused as refused:
-            code, message, got, below = refused.fault
-            faults.append(Fault(pointer + below, code, message, expected, got))
+            faults.extend(refused.faults(pointer, expected))
             return None
 
     def _policy_fault(
@@ -256,7 +278,9 @@ def _mismatch(expected: str, value: Any) -> Refused:
     message = f"expected {expected}, got {got}"
     if got == "string" and expected in {"number", "integer"} and _reads_as_number(value):
         message += "; send the number without quotes"
-    return Refused("value_type", message, got=got)
+    if got == "string" and expected == _KIND_WORDS["text_list"]:
+        message += "; put the text into a list"
+    return Refused("value_type", message, got=got, expected=expected)
 
 
 def _reads_as_number(text: str) -> bool:
@@ -328,13 +352,17 @@ def _list_of(convert: Callable[[Any, Input, int], Any]) -> Callable[[Any, Input,
     def convert_list(value: Any, entry: Input, max_chars: int) -> list[Any]:
         if not isinstance(value, list | tuple):
             raise _mismatch(expected_kind(entry), value)
-        items = []
+        items: list[Any] = []
+        refused: list[tuple[int, Refused]] = []
         for n, item in enumerate(value):
             try:
                 items.append(convert(item, entry, max_chars))
-            except Refused as refused:
-                code, message, got, _ = refused.fault
-                raise Refused(code, message, got=got, below=f"/{n}") from None
+            except Refused as fault:
+                refused.append((n, fault))
+                if len(refused) == MAX_LISTED_FAULTS:  # more are never shown, and a body may hold millions
+                    break
+        if refused:
+            raise _ItemsRefused(refused)
         return items
 
     return convert_list

@@ -12,6 +12,7 @@ from fairway.errors import SignatureMismatch
 HINT = "the example shows a corrected row; values that did not fit were replaced by typical ones"
 _MAX_NAMES = 100
 _MAX_NAME_CHARS = 256
+_TEXT_LISTS = frozenset({"text_list", "category_list"})
 
 
 def corrected_body(
@@ -53,10 +54,11 @@ def corrected_row(validator: Validator, raw: Any) -> Any:
 
 
 def _repaired(validator: Validator, record: dict[str, Any]) -> dict[str, Any]:
-    """Replace what the validator refuses by typical values."""
+    """Put right what the validator refuses, or replace it by typical values."""
     typical = validator.signature.typical_row()
+    kinds = {entry.name: entry.kind for entry in validator.signature.inputs}
     # Policies are looked at when every value is of the right kind: that is a second round of faults.
-    for _ in range(2):
+    for rounds_left in (2, 1, 0):
         try:
             validator.check([record], pointer=lambda _: "")
         except SignatureMismatch as error:
@@ -65,10 +67,22 @@ def _repaired(validator: Validator, record: dict[str, Any]) -> dict[str, Any]:
             refused = {
                 fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for fault in error.faults
             }
-            record = {name: typical[name] if name in refused else value for name, value in record.items()}
+            texts = {name: _texts_of(record[name]) for name in refused if kinds[name] in _TEXT_LISTS}
+            better = (
+                typical if rounds_left == 0 else typical | {n: found for n, found in texts.items() if found}
+            )
+            record = {name: better[name] if name in refused else value for name, value in record.items()}
         else:
             break
     return record
+
+
+def _texts_of(value: Any) -> list[str]:
+    """Return the list of texts that was meant: a text's lines, or what is a text in a list."""
+    items = value.splitlines() if isinstance(value, str) else value
+    return (
+        [item for item in items if isinstance(item, str) and item.strip()] if isinstance(items, list) else []
+    )
 
 
 def _with_right_names(raw: Mapping[str, Any], typical: Mapping[str, Any]) -> dict[str, Any]:

@@ -132,10 +132,22 @@ def test_a_value_that_does_not_fit_says_what_came_and_what_was_expected(
     ],
 )
 def test_a_fault_in_a_list_points_at_the_item(kind: str, value: Any, pointer: str, message: str) -> None:
-    """The first of the list is enough."""
+    """And says what kind an item has to have, not what the list has to be."""
     (fault,) = faults(KIND_INPUTS[kind], [{"a": value}])
     assert fault.pointer == pointer
     assert message in fault.message
+    assert fault.expected == message.split()[1].rstrip(",")
+
+
+def test_every_item_of_a_list_that_does_not_fit_is_listed_up_to_the_limit() -> None:
+    """Not only the first one; and a list of millions costs no more than what can be shown."""
+    found = faults(KIND_INPUTS["text_list"], [{"a": [1, "x", None, ["y"]]}])
+    assert [(fault.pointer, fault.got) for fault in found] == [
+        ("/0/a/0", "integer"),
+        ("/0/a/2", "null"),
+        ("/0/a/3", "array"),
+    ]
+    assert len(faults(KIND_INPUTS["text_list"], [{"a": [1] * 1000}])) == MAX_LISTED_FAULTS
 
 
 ROW = (Input("size", "number"), Input("a/b~c", "text"), Input("city", "category", nullable=True))

@@ -352,6 +352,23 @@ def test_the_fast_way_leaves_duplicate_keys_to_the_reference() -> None:
     assert read(lists, b'{"t":["\\"","x"],"a":1}')[1].rows[0] == (['"', "x"], 1.0)
 
 
+@pytest.mark.parametrize(
+    ("given", "corrected"),
+    [
+        ("two eggs\r\n\n flour", ["two eggs", " flour"]),
+        (["eggs", None, 3, {"a": 1}, " ", "flour"], ["eggs", "flour"]),
+        ([["eggs"]], ["salt"]),
+        (7, ["salt"]),
+        ("\n", ["salt"]),
+    ],
+    ids=["lines", "other items", "nested", "number", "nothing"],
+)
+def test_a_list_of_texts_is_put_right(given: Any, corrected: list[str]) -> None:
+    """The example keeps the texts that were sent; where there are none it shows typical ones."""
+    lists = Signature((Input("t", "text_list", typical=["salt"]), Input("a", "number", typical=0.0)), SCORE)
+    assert refused(lists, {"t": given, "a": 1}).example == {"t": corrected, "a": 1}
+
+
 def test_limits_are_kept() -> None:
     """Rows, depth and text length, each with its own error."""
     for rows in ([{"a": 1}] * 4, [[1, None]] * 4, {"data": [[1, None]] * 4}, {"records": [{"a": 1}] * 4}):

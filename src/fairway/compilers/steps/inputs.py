@@ -176,7 +176,8 @@ def convert(source: Source, takes: tuple[Kind, ...], needed_by: str) -> tuple[li
     if source.kind in takes:
         return [], source
     if source.kind == "records" and source.made and "texts" in takes:
-        return [], dataclasses.replace(source, kind="texts", columns=())  # the proof finds out if they are none
+        # What a function returns is not known before it runs; the proof finds out if it is no text.
+        return [], dataclasses.replace(source, kind="texts", columns=())
     if source.kind == "columns":
         for kind in takes:
             if (found := _from_columns(source, kind)) is not None:
