@@ -25,8 +25,8 @@ INPUTS = {
     "codes": Input("x", "category", levels=(1, 2, 7)),
     "text": Input("x", "text"),
     "datetime": Input("x", "datetime"),
-    "category_list": Input("x", "category_list", levels=("a", "b")),
-    "text_list": Input("x", "text_list"),
+    "category_list": Input("x", "category_list", levels=("a", "b"), minimum=1, maximum=2),
+    "text_list": Input("x", "text_list", minimum=1, maximum=2),
     "vector": Input("x", "vector", width=2),
 }
 LIMIT = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 
-from fairway.bundle.signature import KINDS, Input, Output, Signature
+from fairway.bundle.signature import KINDS, Input, Kind, Output, Signature
 from fairway.bundle.validation import escape_pointer
 from fairway.errors import FAULT_CODES, FairwayError, SignatureMismatch
 from fairway.messages import Call, Columns, Outputs, Prediction, Target, Timing
@@ -135,6 +136,11 @@ anything = st.recursive(
 )
 
 
+def lists(name: str, kind: Kind) -> st.SearchStrategy[Input]:
+    """Return a strategy of inputs that hold lists, of lengths that were seen or that nobody knows."""
+    return st.sampled_from([Input(name, kind), Input(name, kind, minimum=1, maximum=2)])
+
+
 @st.composite
 def inputs(draw: st.DrawFn, name: str) -> Input:
     """Draw one input of any kind."""
@@ -145,11 +151,17 @@ def inputs(draw: st.DrawFn, name: str) -> Input:
     if kind in {"category", "category_list"}:
         levels: Any = draw(st.sampled_from([(), ("low", "high"), (1, 2, 3)]))
         typical: Any = levels[0] if levels else "x"
-        return Input(name, kind, nullable, levels=levels, typical=[typical] if "list" in kind else typical)
+        if kind == "category_list":
+            return dataclasses.replace(
+                draw(lists(name, kind)), nullable=nullable, levels=levels, typical=[typical]
+            )
+        return Input(name, kind, nullable, levels=levels, typical=typical)
+    if kind == "text_list":
+        return dataclasses.replace(draw(lists(name, kind)), nullable=nullable, typical=["x"])
     if kind == "vector":
         width = draw(st.integers(1, 3))
         return Input(name, kind, nullable, typical=[0.0] * width, width=width)
-    typical = {"boolean": True, "datetime": "2026-01-01", "text": "x", "text_list": ["x"]}.get(kind, 1)
+    typical = {"boolean": True, "datetime": "2026-01-01", "text": "x"}.get(kind, 1)
     return Input(name, kind, nullable, typical=typical)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fairway.bundle.signature import Input, Signature
+from fairway.bundle.signature import LIST_KINDS, Input, Signature
 
 
 def render_card(facts: Mapping[str, Any], signature: Signature, environment: Mapping[str, Any]) -> str:
@@ -50,7 +50,9 @@ def _input_row(entry: Input) -> tuple[str, ...]:
 
 def describe_seen(entry: Input) -> str:
     """Return in a few words what values of an input were seen."""
-    if entry.minimum is not None and entry.maximum is not None:
+    if entry.kind == "text_list" and entry.minimum is not None:
+        return f"{entry.minimum:g} to {entry.maximum:g} texts of up to {entry.max_chars} characters"
+    if entry.kind not in LIST_KINDS and entry.minimum is not None:
         return f"{entry.minimum:g} to {entry.maximum:g}"
     if entry.levels:
         shown = ", ".join(map(str, entry.levels[:5]))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairway.bundle.signature import MAX_EXACT_INTEGER, Input, Signature
+from fairway.bundle.signature import LIST_KINDS, MAX_EXACT_INTEGER, Input, Signature
 from fairway.bundle.validation import Refused, convert_value, has_int_levels
 from fairway.messages import ArrayColumns
 
@@ -79,7 +79,11 @@ class ColumnReader:
         policy, low, high = self._signature.out_of_range, entry.minimum, entry.maximum
         if low is None or high is None or policy == "pass":
             return []
-        if isinstance(values, list):
+        if entry.kind in LIST_KINDS:
+            concerned = np.array(
+                [value is not None and not low <= len(value) <= high for value in values], bool
+            )
+        elif isinstance(values, list):
             concerned = np.array([value is not None and not low <= value <= high for value in values], bool)
         elif values.dtype.kind == "f":
             concerned = (values < low) | (values > high)  # neither holds for NaN, which is missing

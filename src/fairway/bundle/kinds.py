@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,9 @@ _LONG_WORDS = 6
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _TYPICAL_WORDS = 8
 _MIN_WORD_ROWS = 3
+_TYPICAL_LEVELS = 2
+_TYPICAL_TEXTS = 3
+_MIN_TEXT_SHARE = 0.01  # a whole text may tell more about somebody than a word does
 
 
 def infer_inputs(table: Table, *, kinds: Mapping[str, str] | None = None) -> tuple[Input, ...]:
@@ -186,13 +191,33 @@ def _textual(
     is_list = kind in {"category_list", "text_list"}
     items = [item for value in values for item in value] if is_list else list(values)
     longest = max((len(item) for item in items if isinstance(item, str)), default=0)
-    if kind in {"text", "text_list"}:
-        words = _typical_words(items)
-        return Input(name, kind, nullable, typical=[words] if is_list else words, max_chars=longest)
+    if kind == "text":
+        return Input(name, kind, nullable, typical=_typical_words(items), max_chars=longest)
+    if kind == "text_list":
+        found = Input(name, kind, nullable, typical=_typical_texts(values), max_chars=longest)
+        return _with_items(found, values)
     counts = collections.Counter(items)
     seen = sorted(counts, key=lambda level: (-counts[level], str(level)))
     levels = (*seen, *(level for level in declared if level not in counts))
-    return Input(name, kind, nullable, levels=levels, typical=seen[:2] if is_list else seen[0])
+    if kind == "category_list":
+        return _with_items(Input(name, kind, nullable, levels=levels, typical=seen[:_TYPICAL_LEVELS]), values)
+    return Input(name, kind, nullable, levels=levels, typical=seen[0])
+
+
+def _with_items(entry: Input, lists: Sequence[Sequence[Any]]) -> Input:
+    """Return a list input with the fewest and most items seen, and with a typical list of such a length."""
+    fewest, most = min(map(len, lists)), max(map(len, lists))
+    length = min(most, max(fewest, len(entry.typical)))
+    typical = list(itertools.islice(itertools.cycle(entry.typical), length))
+    return dataclasses.replace(entry, minimum=fewest, maximum=most, typical=typical)
+
+
+def _typical_texts(lists: Sequence[Sequence[str]]) -> list[str]:
+    """Return the texts that stand in many lists, most frequent first, or else what `_typical_words` finds."""
+    rows = collections.Counter(text for texts in lists for text in set(texts) if text.strip())
+    needed = max(_MIN_WORD_ROWS, math.ceil(_MIN_TEXT_SHARE * len(lists)))
+    common = [t for t, n in sorted(rows.items(), key=lambda item: (-item[1], item[0])) if n >= needed]
+    return common[:_TYPICAL_TEXTS] or [_typical_words([text for texts in lists for text in texts])]
 
 
 def _typical_words(texts: Sequence[str]) -> str:

@@ -29,6 +29,8 @@ Policy = Literal["flag", "reject", "pass"]
 Level = str | int
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+LIST_KINDS: frozenset[Kind] = frozenset({"category_list", "text_list"})
+"""Kinds whose values are lists of any length."""
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 QUANTILE_POINTS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -44,8 +46,8 @@ class Input:
         name: Name as the model knows it.
         kind: What values look like; see `KINDS`.
         nullable: Whether the value may be missing.
-        minimum: Smallest number seen (number, integer), else None.
-        maximum: Largest number seen.
+        minimum: Smallest number seen (number, integer), fewest items (category_list, text_list), else None.
+        maximum: Largest number, most items seen.
         quantiles: Values at `QUANTILE_POINTS`, empty for other kinds.
         levels: Categories seen, most frequent first (category, category_list).
         typical: Median or most frequent value: what a form shows. Never a row that somebody sent.
@@ -204,6 +206,11 @@ def _input_schema(entry: Input, signature: Signature) -> dict[str, Any]:
             schema["minimum"], schema["maximum"] = entry.minimum, entry.maximum
         else:
             schema["description"] = f"Seen in training: {entry.minimum:g} to {entry.maximum:g}."
+    if entry.kind in LIST_KINDS and entry.minimum is not None and entry.maximum is not None:
+        if signature.out_of_range == "reject":
+            schema["minItems"], schema["maxItems"] = int(entry.minimum), int(entry.maximum)
+        else:
+            schema["description"] = f"Seen in training: {entry.minimum:g} to {entry.maximum:g} items."
     if entry.nullable:
         schema = _nullable(schema)
     if entry.typical is not None or entry.nullable:

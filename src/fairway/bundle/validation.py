@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from fairway.bundle.kinds import parse_datetime
-from fairway.bundle.signature import MAX_EXACT_INTEGER, Input, Signature
+from fairway.bundle.signature import LIST_KINDS, MAX_EXACT_INTEGER, Input, Signature
 from fairway.errors import Fault, SignatureMismatch
 from fairway.messages import Columns, Row
 
@@ -219,8 +219,9 @@ class Validator:
             place += f"/{self._names.index(name)}"
         entry = self._index[name]
         if code == "out_of_range":
+            what = "number of items" if entry.kind in LIST_KINDS else "value"
             message = (
-                f"the value lies outside {entry.minimum:g} to {entry.maximum:g}, the range seen in training"
+                f"the {what} lies outside {entry.minimum:g} to {entry.maximum:g}, the range seen in training"
             )
         else:
             message = "the category was not seen in training"
@@ -237,12 +238,14 @@ class _Policies:
         }
         self.levels: list[tuple[int, frozenset[Any], bool]] = []
         self.ranges: list[tuple[int, float, float]] = []
+        self.lengths: list[tuple[int, float, float]] = []
         self._names = signature.names
         for i, entry in enumerate(signature.inputs):
             if entry.levels and signature.unseen_category != "pass":
                 self.levels.append((i, frozenset(entry.levels), entry.kind == "category_list"))
             if entry.minimum is not None and entry.maximum is not None and signature.out_of_range != "pass":
-                self.ranges.append((i, entry.minimum, entry.maximum))
+                ranges = self.lengths if entry.kind in LIST_KINDS else self.ranges
+                ranges.append((i, entry.minimum, entry.maximum))
 
     def apply(self, columns: Columns) -> list[tuple[int, str, str]]:
         """Write flags into *columns*; return (row, input name, code) of every value that policy refuses."""
@@ -264,6 +267,9 @@ class _Policies:
         for i, low, high in self.ranges:
             value = row[i]
             if value is not None and not low <= value <= high:
+                yield i, "out_of_range"
+        for i, low, high in self.lengths:
+            if row[i] is not None and not low <= len(row[i]) <= high:
                 yield i, "out_of_range"
         for i, levels, is_list in self.levels:
             value = row[i]

@@ -64,6 +64,8 @@ def test_the_card_tells_everything_in_order() -> None:
         (Input("a", "category", levels=(1, 2)), "1, 2"),
         (Input("a", "text", max_chars=3), "up to 3 characters"),
         (Input("a", "vector", width=3), "3 numbers"),
+        (Input("a", "category_list", levels=("x", "y"), minimum=0, maximum=9), "x, y"),
+        (Input("a", "text_list", minimum=2, maximum=30, max_chars=9), "2 to 30 texts of up to 9 characters"),
         (Input("a", "boolean"), ""),
     ],
 )

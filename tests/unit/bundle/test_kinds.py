@@ -80,6 +80,32 @@ def test_a_typical_text_is_nobodys_text() -> None:
     assert learnt([["secret"], ["hidden"]], a="text_list").typical == ["some text"]
 
 
+def test_a_typical_list_holds_texts_that_many_share() -> None:
+    """The most frequent ones; what only a few wrote is never shown."""
+    lists = [["2 eggs", "salt", f"what {n} said"] for n in range(100)] + [["salt", "rare"]] * 2
+    assert learnt(lists, a="text_list").typical == ["salt", "2 eggs"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "kind", "ends", "typical"),
+    [
+        ([["a"], ["b"], ["a"]], "category_list", (1, 1), ["a"]),
+        ([["a", "b", "c"], ["a", "b", "c", "a"]], "category_list", (3, 4), ["a", "b", "a"]),
+        ([[], ["a", "b"]], "category_list", (0, 2), ["a", "b"]),
+        ([[], []], "category_list", (0, 0), []),
+        ([["one"], ["one", "two"]] * 9, "text_list", (1, 2), ["one", "two"]),
+        ([["one", "x"], ["one", "y"]] * 2, "text_list", (2, 2), ["one", "one"]),
+    ],
+)
+def test_a_list_has_as_many_items_as_were_seen(
+    lists: list[list[str]], kind: str, ends: tuple[int, int], typical: list[str]
+) -> None:
+    """The typical list, too: a policy that rejects other lengths must not reject it."""
+    found = learnt(lists, a=kind)
+    assert (found.minimum, found.maximum) == ends
+    assert found.typical == typical
+
+
 def test_a_list_of_texts_given_alone_is_a_text() -> None:
     """A text model is fed texts, however few of them there are."""
     (found,) = infer_inputs(read_table(["spam", "ham"]))

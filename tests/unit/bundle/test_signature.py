@@ -19,7 +19,7 @@ INPUTS = (
     Input("grade", "category", levels=(3, 1), typical=3),
     Input("note", "text", max_chars=9, typical="some text"),
     Input("sold", "datetime", typical="2026-02-28T00:00:00"),
-    Input("tags", "category_list", levels=("a", "b"), typical=["a"]),
+    Input("tags", "category_list", minimum=0, maximum=4, levels=("a", "b"), typical=["a"]),
     Input("lines", "text_list", typical=["some text"]),
     Input("place", "vector", width=2, typical=[0.0, 1.5]),
 )
@@ -89,6 +89,7 @@ def test_the_schema_of_a_record() -> None:
     assert properties["grade"]["type"] == "integer"
     assert properties["sold"]["format"] == "date-time"
     assert properties["tags"]["items"]["type"] == "string"
+    assert properties["tags"]["description"] == "Seen in training: 0 to 4 items."
     assert (properties["place"]["minItems"], properties["place"]["maxItems"]) == (2, 2)
 
 
@@ -101,6 +102,7 @@ def test_a_rejecting_policy_closes_the_schema() -> None:
     assert closed["city"]["enum"] == ["Rome", "Oslo", None]
     assert closed["grade"]["enum"] == [3, 1]
     assert closed["tags"]["items"]["enum"] == ["a", "b"]
+    assert (closed["tags"]["minItems"], closed["tags"]["maxItems"]) == (0, 4)
 
 
 def test_the_schema_of_a_reply() -> None:

@@ -245,6 +245,19 @@ def test_a_policy_may_reject_it(form: str) -> None:
     assert [f.code for f in faults(RANGED, rows, out_of_range="reject")] == ["out_of_range"]
 
 
+@pytest.mark.parametrize("kind", ["text_list", "category_list"])
+def test_a_list_longer_or_shorter_than_any_seen_is_out_of_range(kind: Any) -> None:
+    """An empty list and one of thousands are of the right kind, but tell the model nothing that it knows."""
+    entry = (Input("tags", kind, minimum=1, maximum=2), Input("n", "number"))
+    rows = [{"tags": ["x"] * count, "n": 1} for count in (0, 1, 2, 3)]
+    columns = check(entry, rows)
+    assert columns.flags == [{"tags": "out_of_range"}, {}, {}, {"tags": "out_of_range"}]
+    assert check(entry, rows, out_of_range="pass").flags is None
+    found = faults(entry, rows, out_of_range="reject")
+    assert [fault.pointer for fault in found] == ["/0/tags", "/3/tags"]
+    assert found[0].message == "the number of items lies outside 1 to 2, the range seen in training"
+
+
 def test_the_policy_of_an_only_input_points_at_its_bare_value() -> None:
     """There is no name or number below it."""
     (fault,) = faults(Input("a", "category", levels=("x",)), ["y"], unseen_category="reject")

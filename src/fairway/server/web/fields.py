@@ -206,4 +206,6 @@ def _hint(entry: Input) -> str:
         return f"{entry.width or 'several'} numbers, separated by commas"
     if entry.kind == "category_list" and entry.levels:
         return f"any number of {len(entry.levels)} values"
+    if entry.kind == "text_list" and entry.minimum is not None:
+        return f"one per line, seen {entry.minimum:g} to {entry.maximum:g}"
     return {"text_list": "one per line", "category_list": "one value"}.get(entry.kind, "")

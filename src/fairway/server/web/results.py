@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairway.bundle.signature import Input, Signature
+from fairway.bundle.signature import LIST_KINDS, Input, Signature
 from fairway.messages import Reply
 from fairway.server.web.facts import is_plain
 from fairway.server.web.fields import Message
@@ -153,7 +153,8 @@ def _flag_sentence(name: str, code: str, entry: Input | None) -> str:
         and entry.maximum is not None
     ):
         low, high = number_text(entry.minimum, digits=6), number_text(entry.maximum, digits=6)
-        return f"{label}: this number lies outside the range seen in training, {low} to {high}."
+        what = "the number of entries" if entry.kind in LIST_KINDS else "this number"
+        return f"{label}: {what} lies outside the range seen in training, {low} to {high}."
     if code == "nonfinite_output":
         return f"{label}: the model's answer was not a finite number, so there is none to show."
     return f"{label}: {shown(code)}"

@@ -54,6 +54,13 @@ def test_flags_are_sentences() -> None:
     assert unseen == "a/b~c: this value was not among those seen in training."
 
 
+def test_the_flag_of_a_list_speaks_of_its_length() -> None:
+    """The list itself is no number."""
+    tagged = Signature((Input("tags", "text_list", minimum=1, maximum=9),), SCORES.outputs)
+    (sentence,) = flags_of({"tags": "out_of_range"}, tagged)
+    assert sentence == "tags: the number of entries lies outside the range seen in training, 1 to 9."
+
+
 def test_faults_find_their_field_by_pointer() -> None:
     """Escaped names and places inside a list lead to the right field; the rest is listed without one."""
     problem = {
