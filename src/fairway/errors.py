@@ -88,7 +88,7 @@ FAULT_CODES: dict[str, str] = {
     "number_range": "The number cannot be held exactly.",
     "row_length": "An array row has another number of values than the signature has inputs.",
     "category_unknown": "The category was not seen when the signature was learnt.",
-    "out_of_range": "The number, or how many items a list has, lies outside the range seen when the signature was learnt.",
+    "out_of_range": "A number or a list's length lies outside the range seen when the signature was learnt.",
     "json_nonfinite": "NaN and Infinity are not JSON.",
     "json_duplicate_key": "A key stands twice in one object.",
     "encoding_invalid": "The text holds half of a surrogate pair.",
