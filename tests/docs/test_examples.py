@@ -63,6 +63,49 @@ def test_the_readme_of_coffee_holds_with_the_real_reviews(reader: Any, shared_da
     assert reply["percentile"] == pytest.approx(49.7549, abs=1e-3)
 
 
+@pytest.mark.service("data")
+def test_the_readme_of_recipes_holds_with_the_real_recipes(reader: Any, shared_data: Path) -> None:
+    """Train, push, serve, ask, a second version, and back: the commands print what the README shows."""
+    reader.copy_example("recipes")
+    reader.environment["FAIRWAY_DATA"] = str(shared_data)
+
+    reader.run_page(EXAMPLES / "recipes" / "README.md")
+
+
+def test_recipes_works_on_its_generated_sample(reader: Any) -> None:
+    """Without the data and without a network every command still works, and the script says what it used."""
+    reader.copy_example("recipes")
+
+    printed = reader.run(f"{sys.executable} train.py --sample")
+    reader.run(
+        "fairway push build/recipes.joblib --name recipes --example build/recipes_train.ndjson "
+        "--target difficulty --output difficulty --kind ingredients=text_list "
+        "--code recipes_features.py --code recipes_plain.py $(cat build/facts.txt)"
+    )
+    reader.run("fairway serve recipes")
+    reply = post(f"{reader.url}/predict", '{"ingredients": ["1 cup flour", "2 eggs"], "steps": ["Mix."]}')
+
+    assert "a small sample that this script made up" in printed
+    assert reply == {"difficulty": "Easy"}
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_the_load_of_recipes_is_what_its_model_takes(reader: Any) -> None:
+    """The request that wrk sends is answered, every time."""
+    reader.copy_example("recipes")
+    reader.run(f"{sys.executable} train.py --sample")
+    reader.run(
+        "fairway push build/recipes.joblib --name recipes --example build/recipes_train.ndjson --compile off "
+        "--target difficulty --output difficulty --kind ingredients=text_list "
+        "--code recipes_features.py --code recipes_plain.py"
+    )
+    reader.run("fairway serve recipes")
+    printed = reader.run("wrk -t1 -c4 -d1s -s load.lua http://127.0.0.1:5000/predict")
+
+    assert "Non-2xx" not in printed
+    assert "requests in" in printed
+
+
 def test_coffee_works_on_its_generated_sample(reader: Any) -> None:
     """Without the data and without a network every command still works, and the script says what it used."""
     reader.copy_example("coffee")
@@ -80,10 +123,15 @@ def test_coffee_works_on_its_generated_sample(reader: Any) -> None:
     assert f"golden record: rating {reply['rating']:.6f}"[:-3] in printed
 
 
-def test_coffee_says_what_is_missing_when_its_data_folder_is_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"), [("coffee", "simplified_coffee.csv"), ("recipes", "recipes_2k.csv.gz")]
+)
+def test_an_example_says_what_is_missing_when_its_data_folder_is_empty(
+    name: str, file: str, tmp_path: Path
+) -> None:
     """A folder that was named and lacks the files is an error, never a silent sample."""
     done = subprocess.run(
-        [sys.executable, EXAMPLES / "coffee" / "train.py", "--output", tmp_path],
+        [sys.executable, EXAMPLES / name / "train.py", "--output", tmp_path],
         env={**os.environ, "FAIRWAY_DATA": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -92,7 +140,7 @@ def test_coffee_says_what_is_missing_when_its_data_folder_is_empty(tmp_path: Pat
     )
 
     assert done.returncode == 1
-    assert "simplified_coffee.csv" in done.stderr
+    assert file in done.stderr
     assert "Traceback" not in done.stderr
 
 

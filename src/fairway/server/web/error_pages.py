@@ -193,7 +193,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Send an integer below 2^53, or a number with a decimal point.",
     ),
     "out_of_range": (
-        "A number or a list's length lies outside the range seen in training; by policy it is refused or flagged.",
+        "A number or a list's length lies outside what training saw; by policy it is refused or flagged.",
         "Check the unit and the decimal point. The model's page shows the range.",
     ),
     "output_exists": (

@@ -188,7 +188,8 @@ def _datetime_type(entry: Input, text: str) -> str:
 
 def _height(entry: Input, text: str) -> int:
     if entry.kind == "text_list":
-        return min(_MANY_ROWS, 1 + max(3, text.count("\n") + 1))
+        wrapped = sum(1 + len(line) // _CHARS_PER_LINE for line in text.split("\n"))
+        return min(_MANY_ROWS, 1 + max(3, wrapped))
     longest = max(entry.max_chars or 0, len(text))
     return max(2, min(_MANY_ROWS, round(longest / _CHARS_PER_LINE / 2)))
 
