@@ -74,7 +74,7 @@ def train(variant: str, folder: Path, data: Path) -> Trained:
 
 @pytest.fixture(scope="module")
 def trained(
-    modules: dict[str, Any],  # noqa: ARG001 - the pickle names them
+    modules: dict[str, Any],
     shared_data: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Trained:

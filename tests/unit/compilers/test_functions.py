@@ -17,6 +17,7 @@ pytest.importorskip("sklearn")
 
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -30,6 +31,14 @@ def logged(records, *, field):
     return [{**record, field: math.log1p(record[field])} for record in records]
 
 
+def joined(records):
+    return [" ".join(record["lines"]) for record in records]
+
+
+def counted(records):
+    return [len(record["lines"]) for record in records]
+
+
 def with_double(answers, *, factor):
     return np.column_stack([answers, [factor * answer for answer in answers]])
 """
@@ -41,7 +50,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give the module of plain functions, as if it lay beside the training script."""
     module = types.ModuleType("plain_steps")
     exec(PLAIN, module.__dict__)  # noqa: S102 - the source above
-    for name in ("logged", "with_double"):
+    for name in ("logged", "joined", "counted", "with_double"):
         getattr(module, name).__module__ = "plain_steps"
     monkeypatch.setitem(sys.modules, "plain_steps", module)
     return module
@@ -107,3 +116,48 @@ def test_a_function_that_a_slim_server_cannot_import_is_not_converted(
 
     assert result.predictor == "native"
     assert reason in result.reason
+
+
+LINES = [
+    {"lines": lines} for lines in (["two eggs", "and salt"], ["salt"], ["a long line of words", "eggs"]) * 8
+]
+
+
+def pipeline_of_lines(plain: Any, function: str) -> Any:
+    """Return a fitted pipeline that begins with a class of one's own, which says that it is *function*."""
+
+    class Joined(TransformerMixin, BaseEstimator):
+        def fit(self, X: Any, y: Any = None) -> Any:  # noqa: ARG002, N803
+            return self
+
+        def transform(self, X: Any) -> Any:  # noqa: N803
+            return plain.joined(X)
+
+        def as_steps(self) -> list[Any]:
+            return [getattr(plain, function)]
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
+
+    return make_pipeline(Joined(), TfidfVectorizer(), Ridge()).fit(LINES, [2.0, 1.0, 6.0] * 8)
+
+
+def test_a_function_may_make_texts_of_records(plain: Any, subject_of: Any) -> None:
+    """A vectoriser reads them as it did in the original."""
+    model = pipeline_of_lines(plain, "joined")
+    subject = subject_of(model, LINES, code={"plain_steps.py": PLAIN})
+    result = compile_model(subject)
+    predictor = load_predictor(result.files.__getitem__, subject.signature, name="numpy")
+
+    assert predictor is not None, result.reason
+    answer = predictor.predict(Columns(("lines",), [[["eggs", "of two"]]]), probabilities=False)
+    assert answer.values["prediction"][0] == pytest.approx(
+        model.predict([{"lines": ["eggs", "of two"]}])[0], abs=1e-12
+    )
+
+
+def test_a_function_that_makes_no_texts_is_found_out(plain: Any, subject_of: Any) -> None:
+    """Nobody knows what it returns before it runs; then the proof says no, and the original serves."""
+    subject = subject_of(pipeline_of_lines(plain, "counted"), LINES, code={"plain_steps.py": PLAIN})
+
+    assert compile_model(subject).predictor == "native"
