@@ -12,6 +12,7 @@ from fairway.errors import SignatureMismatch
 HINT = "the example shows a corrected row; values that did not fit were replaced by typical ones"
 _MAX_NAMES = 100
 _MAX_NAME_CHARS = 256
+_MAX_ITEMS = 100
 _TEXT_LISTS = frozenset({"text_list", "category_list"})
 
 
@@ -80,9 +81,9 @@ def _repaired(validator: Validator, record: dict[str, Any]) -> dict[str, Any]:
 def _texts_of(value: Any) -> list[str]:
     """Return the list of texts that was meant: a text's lines, or what is a text in a list."""
     items = value.splitlines() if isinstance(value, str) else value
-    return (
-        [item for item in items if isinstance(item, str) and item.strip()] if isinstance(items, list) else []
-    )
+    if not isinstance(items, list) or len(items) > _MAX_ITEMS:
+        return []
+    return [item for item in items if isinstance(item, str) and item.strip()]
 
 
 def _with_right_names(raw: Mapping[str, Any], typical: Mapping[str, Any]) -> dict[str, Any]:

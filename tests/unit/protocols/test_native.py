@@ -358,10 +358,11 @@ def test_the_fast_way_leaves_duplicate_keys_to_the_reference() -> None:
         ("two eggs\r\n\n flour", ["two eggs", " flour"]),
         (["eggs", None, 3, {"a": 1}, " ", "flour"], ["eggs", "flour"]),
         ([["eggs"]], ["salt"]),
+        (["eggs"] * 100 + [None], ["salt"]),
         (7, ["salt"]),
         ("\n", ["salt"]),
     ],
-    ids=["lines", "other items", "nested", "number", "nothing"],
+    ids=["lines", "other items", "nested", "very many", "number", "nothing"],
 )
 def test_a_list_of_texts_is_put_right(given: Any, corrected: list[str]) -> None:
     """The example keeps the texts that were sent; where there are none it shows typical ones."""
