@@ -30,12 +30,14 @@ class Description:
         hyperparameters: Main hyperparameters, JSON-serialisable.
         modules: Names of the modules that the model needs to be loaded.
         input_names: Names of the inputs that the model remembers from its training; may be empty.
+        spelt: Returns the name of a column as the framework writes it down.
     """
 
     model_type: str
     hyperparameters: dict[str, Any]
     modules: set[str]
     input_names: tuple[str, ...] = ()
+    spelt: Callable[[str], str] = str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -199,14 +199,26 @@ def _with_outputs(
         raise UsageError("two outputs have the same name")
     classes = _classes(model)
     chosen = names or tuple(answers)
-    outputs = tuple(_output(n, values, model) for n, values in zip(chosen, answers.values(), strict=True))
+    outputs = tuple(
+        describe_output(n, values, is_label=hasattr(model, "classes_"))
+        for n, values in zip(chosen, answers.values(), strict=True)
+    )
     return dataclasses.replace(signature, outputs=outputs, classes=classes if len(outputs) == 1 else ())
 
 
-def _output(name: str, values: list[Any], model: Any) -> Output:
+def describe_output(name: str, values: list[Any], *, is_label: bool) -> Output:
+    """Return what an output is, by its values.
+
+    Args:
+        name: Its name.
+        values: What it held for the example.
+        is_label: Whether numbers are labels, too, and not scores.
+
+    Raises:
+        ExampleInvalid: JSON has no single kind for the values.
+    """
     types = {type(value) for value in values if value is not None}
     if types <= {float}:
-        is_label = hasattr(model, "classes_")
         return Output(name, "label" if is_label else "score", "number")
     words: dict[type, Any] = {bool: "boolean", int: "integer", str: "text"}
     if len(types) != 1 or next(iter(types)) not in words:

@@ -27,7 +27,7 @@ from fairway.bundle.signature import POLICIES, Policy, Signature
 from fairway.bundle.tables import Table, read_table
 from fairway.bundle.validation import Validator
 from fairway.errors import ExampleInvalid, SignatureMismatch, UsageError
-from fairway.flavors.base import Flavor, Predictor
+from fairway.flavors.base import Description, Flavor, Predictor
 from fairway.flavors.opening import open_model
 from fairway.lifecycle.compiling import Mode, prove_and_compile
 from fairway.messages import Columns
@@ -148,7 +148,7 @@ def _make(
     space = CodeSpace(sources, label=name)
     flavor, loaded, files = open_model(model, space, trust=trust)
     description = flavor.describe(loaded)
-    table = _inputs_of(read_table(example), wishes.target, description.input_names)
+    table = _inputs_of(read_table(example), wishes.target, description)
     signature = Signature(
         inputs=infer_inputs(table, kinds=wishes.kinds),
         outputs=(),
@@ -194,17 +194,19 @@ def _make(
     return build_bundle(contents, **manifest), columns
 
 
-def _inputs_of(table: Table, target: str | None, input_names: Sequence[str]) -> Table:
-    """Return the columns that the model takes, in its order."""
+def _inputs_of(table: Table, target: str | None, description: Description) -> Table:
+    """Return the columns that the model takes, in its order, under the names that the table has for them."""
+    input_names = description.input_names
     if target is not None:
         table = table.drop(target)
     if table.form == "matrix" and len(input_names) == len(table.names):
         return table.rename(input_names)
-    if input_names and set(input_names) <= set(table.columns):
-        columns = {name: table.columns[name] for name in input_names}
+    known = {description.spelt(name): name for name in table.columns}
+    if input_names and set(input_names) <= set(known):
+        columns = {known[name]: table.columns[known[name]] for name in input_names}
         return dataclasses.replace(table, columns=columns)
     if input_names and table.form == "frame":
-        missing = [name for name in input_names if name not in table.columns]
+        missing = [name for name in input_names if name not in known]
         raise ExampleInvalid(
             f"the model was fitted with the column {missing[0]!r}, which the example table does not have",
             hint=f"the model's columns are: {', '.join(input_names[:20])}",

@@ -72,7 +72,7 @@ class NanFor(Step):
 def read_xgboost(est: Any, source: Source) -> Model:
     """Read an XGBoost model: float32 comparisons, and sums that it rounds to float32."""
     booster = est.get_booster()
-    best = getattr(est, "best_iteration", None) if getattr(est, "early_stopping_rounds", None) else None
+    best = getattr(est, "best_iteration", None)  # there is none without early stopping
     if best is not None:
         booster = booster[: int(best) + 1]
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
@@ -135,9 +135,15 @@ def _xgboost_tree(tree: dict[str, Any], output: int, outputs: int) -> OneTree:
     return OneTree(tree["split_indices"], before, left, right, values, np.array(tree["default_left"]))
 
 
-@reads_model("lightgbm.LGBMClassifier", "lightgbm.LGBMRegressor", missing="kept")
+@reads_model(
+    "lightgbm.LGBMClassifier",
+    "lightgbm.LGBMRegressor",
+    "fairway.LightgbmScores",
+    "fairway.LightgbmClasses",
+    missing="kept",
+)
 def read_lightgbm(est: Any, source: Source) -> Model:
-    """Read a LightGBM model: float64 throughout."""
+    """Read a LightGBM model, or what its flavor makes of one: float64 throughout."""
     booster = est.booster_
     if getattr(booster, "pandas_categorical", None):
         raise NotConvertible("LightGBM on pandas categories has no compiled form")
