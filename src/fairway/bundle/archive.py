@@ -47,13 +47,19 @@ def read_zip(path: Path, data: bytes) -> dict[str, bytes]:
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-        _check_archive(archive, path)
+        check_archive(archive, path)
         return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
     except ZIP_FAULTS as cause:
         raise ArtifactCorrupt(f"{path} is not a bundle: {cause}") from cause
 
 
-def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:
+def check_archive(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive that unpacks beyond the limits, by what it says of itself; nothing is unpacked.
+
+    Raises:
+        ArtifactCorrupt: It does.
+        ArtifactPath: A member's name could lead outside of the bundle.
+    """
     members = [info for info in archive.infolist() if not info.is_dir()]
     check_paths(info.filename for info in members)
     packed = sum(info.compress_size for info in members)

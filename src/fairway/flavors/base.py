@@ -209,7 +209,9 @@ def flavor_of_files(files: Mapping[str, bytes], name: str) -> Flavor:
     for flavor in flavors:
         if flavor.reads(files):
             return flavor
-    known = ", ".join(["pickle and joblib files", *(text for flavor in flavors for text in flavor.formats)])
+    known = ", ".join(
+        ["pickle, joblib and skops files", *(text for flavor in flavors for text in flavor.formats)]
+    )
     raise UnknownFlavor(f"{name} is no model file of a known format", hint=f"known formats: {known}")
 
 

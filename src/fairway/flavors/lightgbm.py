@@ -17,6 +17,7 @@ from fairway.bundle.tables import Table
 from fairway.errors import ArtifactCorrupt
 from fairway.flavors.base import Description, ModelFiles, Predictor, import_framework
 from fairway.flavors.boosters import first_line, only_file, read_facts, write_facts
+from fairway.flavors.lightgbm_text import check_text
 from fairway.flavors.pickles import dump_joblib
 from fairway.flavors.sklearn import SklearnFlavor
 
@@ -70,7 +71,7 @@ class LightgbmFlavor(SklearnFlavor):
             modules |= found.modules - {"joblib"}
             return Description(found.model_type, found.hyperparameters, modules, names, _spelt)
         answers = _as_model(model)
-        settings = {key: value for key, value in answers.settings.items() if key in _SHOWN}
+        settings = {key: _plain(value) for key, value in answers.settings.items() if key in _SHOWN}
         return Description(f"Booster ({answers.objective})", settings, modules, names, _spelt)
 
     def dump(self, model: Any) -> dict[str, bytes]:
@@ -94,6 +95,7 @@ class LightgbmFlavor(SklearnFlavor):
         facts = read_facts(read)
         try:
             text = read(TEXT).decode()
+            check_text(text)
             booster = lightgbm.Booster(model_str=_plain_text(text))
             return _answering(booster, text, labels=facts.get("labels"), plain="class" in facts)
         except (lightgbm.basic.LightGBMError, ValueError) as cause:
@@ -203,6 +205,15 @@ def _answering(booster: Any, text: str, *, labels: Sequence[Any] | None, plain: 
     if labels is None:
         return LightgbmScores(booster, objective, settings)
     return LightgbmClasses(booster, objective, settings, labels=labels)
+
+
+def _plain(value: str) -> str | int | float:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
 
 
 def _plain_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Pickles of every kind (pickle, joblib, cloudpickle, compressed or not): containers of any flavor's object.
+"""Pickles of every kind (pickle, joblib, cloudpickle) and skops files: containers of any flavor's object.
 
 Which flavor's the object is shows when it is loaded; until then only the container is known. The bundle keeps
 the user's bytes, and loads them again from there.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fairway.bundle.code import CodeSpace, missing_module
@@ -16,23 +16,31 @@ from fairway.bundle.safety import Trust, load_pickle
 from fairway.bundle.safety.gate import PICKLE_MAGICS
 from fairway.errors import ArtifactCorrupt, ArtifactImport, FairwayError, MissingExtra
 from fairway.flavors.base import ModelFiles, missing_framework
+from fairway.flavors.skops_files import SKOPS, is_skops, load_skops
 
 PICKLE = "model/model.joblib"
 
 
 def is_container(files: Mapping[str, bytes]) -> bool:
-    """Tell from its content whether what the user brought is one pickle."""
-    return len(files) == 1 and next(iter(files.values())).startswith(PICKLE_MAGICS)
+    """Tell from its content whether what the user brought is one pickle or skops file."""
+    data = next(iter(files.values())) if len(files) == 1 else b""
+    return data.startswith(PICKLE_MAGICS) or is_skops(data)
 
 
 def keep_container(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the container, byte for byte, by path in the bundle."""
-    return {PICKLE: next(iter(files.values()))}
+    data = next(iter(files.values()))
+    return {SKOPS if is_skops(data) else PICKLE: data}
 
 
 def holds_object(read: ModelFiles) -> bool:
     """Tell whether a packed model lies in a container."""
-    return PICKLE in read.paths
+    return PICKLE in read.paths or SKOPS in read.paths
+
+
+def modules_of(paths: Collection[str]) -> set[str]:
+    """Return the modules that read a packed container, if the model lies in one."""
+    return {module for path, module in ((PICKLE, "joblib"), (SKOPS, "skops")) if path in paths}
 
 
 def dump_joblib(model: Any) -> dict[str, bytes]:
@@ -66,12 +74,13 @@ def load_object(read: ModelFiles, code: CodeSpace, *, trust: Trust) -> Any:
         ArtifactUnsafe: It would construct something that is not trusted.
         MissingExtra: The object's framework is not installed.
     """
-    data = read(PICKLE)
+    path, load = (SKOPS, load_skops) if SKOPS in read.paths else (PICKLE, load_pickle)
+    data = read(path)
     try:
         # The environment check tells of version differences, in words; joblib and sklearn only warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return load_pickle(data, trust, modules=code.active)
+            return load(data, trust, modules=code.active)
     except FairwayError:
         raise
     except ImportError as cause:

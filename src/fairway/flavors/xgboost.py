@@ -15,7 +15,7 @@ from fairway.bundle.code import CodeSpace
 from fairway.bundle.safety import Trust
 from fairway.bundle.signature import Signature
 from fairway.bundle.tables import Table
-from fairway.errors import ArtifactCorrupt
+from fairway.errors import ArtifactCorrupt, MissingExtra
 from fairway.flavors.base import Description, ModelFiles, Predictor, import_framework
 from fairway.flavors.boosters import first_line, only_file, read_facts, write_facts
 from fairway.flavors.pickles import dump_joblib
@@ -108,6 +108,8 @@ class XgboostFlavor(SklearnFlavor):
         xgboost = import_framework(self)
         try:
             return _estimator(data, read_facts(read))
+        except ImportError as cause:  # its estimators are scikit-learn's
+            raise MissingExtra("scikit-learn", self.name, purpose="an XGBoost model") from cause
         except (xgboost.core.XGBoostError, ValueError, KeyError, TypeError) as cause:
             raise ArtifactCorrupt(
                 f"XGBoost cannot read the model file: {first_line(cause)}",

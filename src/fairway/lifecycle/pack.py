@@ -29,6 +29,7 @@ from fairway.bundle.validation import Validator
 from fairway.errors import ExampleInvalid, SignatureMismatch, UsageError
 from fairway.flavors.base import Description, Flavor, Predictor
 from fairway.flavors.opening import open_model
+from fairway.flavors.pickles import modules_of
 from fairway.lifecycle.compiling import Mode, prove_and_compile
 from fairway.messages import Columns
 
@@ -160,6 +161,7 @@ def _make(
     _check_output_names(signature)
     predictor = flavor.predictor(loaded, signature, options)
     modules = {*description.modules, *(m for source in sources.values() for m in imported_modules(source))}
+    modules |= modules_of(files)
     if options.get("feed") == "frame":
         modules.add("pandas")
     environment = lock_environment(modules - space.roots)
