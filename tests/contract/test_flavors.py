@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +55,9 @@ from fairway.flavors.base import find_flavors
 from fairway.inference.proof import prove
 from fairway.testing import check_flavor
 
+from . import booster_cases, onnx_cases  # noqa: F401 - they register their models
+from .flavor_cases import CASES, Case, case_of
+
 ROWS = 60
 RANDOM = np.random.default_rng(7)
 X = RANDOM.normal(size=(ROWS, 4))
@@ -96,24 +97,7 @@ def preprocessing() -> ColumnTransformer:
     )
 
 
-@dataclasses.dataclass
-class Case:
-    """A fitted model, the example to pack it with, and what it says of that example."""
-
-    model: Any
-    example: Any
-    answers: Any = None
-    probabilities: Any = None
-    target: str | None = None
-
-
-CASES: dict[str, dict[str, Callable[[], Case]]] = {"sklearn": {}}
-
-
-def sklearn_case(make: Callable[[], Case]) -> Callable[[], Case]:
-    """Add a case to the suite of scikit-learn."""
-    CASES["sklearn"][make.__name__] = make
-    return make
+sklearn_case = case_of("sklearn")
 
 
 def simple(name: str, model: Any, x: Any = X, y: Any = LABELS) -> None:
@@ -121,6 +105,7 @@ def simple(name: str, model: Any, x: Any = X, y: Any = LABELS) -> None:
     CASES["sklearn"][name] = lambda: Case(model.fit(x, y), x)
 
 
+CASES["sklearn"] = {}
 simple("logistic_regression", LogisticRegression())
 simple("string_labels", LogisticRegression(), y=np.array(["no", "yes", "per haps"])[LABELS])
 simple("boolean_labels", RandomForestClassifier(10, random_state=0), y=LABELS > 0)
