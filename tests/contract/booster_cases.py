@@ -1,4 +1,4 @@
-"""Models of XGBoost, LightGBM and CatBoost: labels, scores, categories, what is missing, and bare boosters."""
+"""Models of XGBoost, LightGBM and CatBoost: labels, scores, categories, holes, and bare boosters."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def numbers_as_labels() -> Case:
 def regression_with_early_stopping() -> Case:
     model = lightgbm.LGBMRegressor(**{**QUIET, "n_estimators": 90, "learning_rate": 0.9})
     stop = [lightgbm.early_stopping(2, verbose=False)]
-    return Case(model.fit(X[:30], Y[:30], eval_set=[(X[30:], Y[30:])], callbacks=stop), X)
+    return Case(model.fit(X[:30], Y[:30], eval_X=(X[30:],), eval_y=(Y[30:],), callbacks=stop), X)
 
 
 @lightgbm_case
