@@ -194,8 +194,21 @@ def _summary(thing: object) -> str:
     return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
 
 
+def flavors() -> str:
+    """Return one row per flavor: the files that it reads, and what installs its framework."""
+    from fairway.flavors.base import find_flavors
+
+    rows = ["| flavor | framework | reads | installed by |", "|---|---|---|---|"]
+    for name, flavor in sorted(find_flavors().items()):
+        reads = ", ".join(flavor.formats) or "no format of its own"
+        install = f"`pip install 'fairway[{name}]'`" if flavor.module else "nothing else"
+        rows.append(f"| `{name}` | {flavor.package or '-'} | {reads} | {install} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "cli.md": {"commands": commands},
+    "flavors.md": {"flavors": flavors},
     "errors.md": {"codes": error_codes, "faults": fault_codes},
     "log-events.md": {"events": log_events},
     "metrics.md": {"metrics": metrics, "buckets": buckets},

@@ -6,6 +6,7 @@ A flavor adds its forms here; `test_flavor_files.py` sends each of them the whol
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -60,20 +61,17 @@ def form(write: Callable[[Path], Form]) -> Callable[[Path], Form]:
     return write
 
 
-def forest() -> Any:
-    return make_pipeline(StandardScaler(), LogisticRegression()).fit(TABLE, WORDS)
-
-
-def classifiers() -> list[tuple[str, Any]]:
+@functools.cache
+def classifiers() -> dict[str, Any]:
     """Return a fitted classifier per framework."""
     quiet = {"n_estimators": 5, "verbose": -1, "min_child_samples": 3}
     small = {"iterations": 5, "verbose": 0, "allow_writing_files": False}
-    return [
-        ("sklearn", forest()),
-        ("xgboost", xgboost.XGBClassifier(n_estimators=5).fit(TABLE, LABELS)),
-        ("lightgbm", lightgbm.LGBMClassifier(**quiet).fit(TABLE, WORDS)),
-        ("catboost", catboost.CatBoostClassifier(**small).fit(TABLE, WORDS)),
-    ]
+    return {
+        "sklearn": make_pipeline(StandardScaler(), LogisticRegression()).fit(TABLE, WORDS),
+        "xgboost": xgboost.XGBClassifier(n_estimators=5, n_jobs=1).fit(TABLE, LABELS),
+        "lightgbm": lightgbm.LGBMClassifier(**quiet).fit(TABLE, WORDS),
+        "catboost": catboost.CatBoostClassifier(**small).fit(TABLE, WORDS),
+    }
 
 
 def saved(flavor: str, path: Path, model: Any) -> Form:
@@ -84,7 +82,7 @@ def contained(flavor: str, how: str) -> Callable[[Path], Form]:
     """Return the writer of a framework's classifier in a container of any flavor's object."""
 
     def write(path: Path) -> Form:
-        model = dict(classifiers())[flavor]
+        model = classifiers()[flavor]
         if how == "joblib, compressed":
             joblib.dump(model, path, compress=("zlib", 3))
         elif how == "pickle":
@@ -105,7 +103,7 @@ for one in ("sklearn", "xgboost", "lightgbm", "catboost"):
 
 @form
 def xgboost_ubj_of_an_estimator(path: Path) -> Form:
-    model = dict(classifiers())["xgboost"]
+    model = classifiers()["xgboost"]
     model.save_model(path.with_suffix(".ubj"))
     return saved("xgboost", path.with_suffix(".ubj").rename(path), model)
 
@@ -126,7 +124,7 @@ def lightgbm_text_of_a_booster(path: Path) -> Form:
 
 @form
 def catboost_cbm(path: Path) -> Form:
-    model = dict(classifiers())["catboost"]
+    model = classifiers()["catboost"]
     model.save_model(str(path), format="cbm")
     return saved("catboost", path, model)
 

@@ -13,9 +13,13 @@ from typing import Any
 import pytest
 
 import fairway as fw
+from fairway.bundle import trust
 from fairway.bundle.bundle import Bundle, open_bundle
+from fairway.bundle.safety import Trust
 from fairway.errors import FairwayError
 from fairway.flavors.base import find_flavors
+from fairway.inference.proof import prove
+from fairway.lifecycle.pack import Facts, Wishes, make_bundle
 from fairway.testing import RunningServer, running_server
 
 from .flavor_files import FORMS, Form
@@ -66,16 +70,24 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     forms, bundles = {}, {}
     for name, write in FORMS.items():
         form = forms[name] = write(folder / name_of(name))
-        table = folder / f"{name_of(name)}.csv"
-        form.example.to_csv(table, index=False)
-        path = folder / f"{name_of(name)}.fairway"
         try:
-            bundles[name] = fw.pack(
-                form.path, path, example=form.example, home=home, trust=form.trust, compile="off"
+            bundles[name] = make_bundle(
+                form.path,
+                name=name_of(name),
+                example=form.example,
+                code=(),
+                facts=Facts(),
+                wishes=Wishes(),
+                trust=Trust(types=frozenset(form.trust)),
             )
-            fw.push(path, name=name_of(name), home=home, compile="off")
         except FairwayError as error:
             bundles[name] = error
+    packed = {name: bundle for name, bundle in bundles.items() if isinstance(bundle, Bundle)}
+    prove(*packed.values())
+    for name, bundle in packed.items():
+        path = bundle.save(folder / f"{name_of(name)}.fairway")
+        trust.remember(home, bundle)
+        fw.push(path, home=home, compile="off")
     with running_server(home=home) as server:
         yield Shop(home, forms, bundles, server)
 

@@ -144,6 +144,17 @@ def test_every_kind_of_input_is_explained() -> None:
     assert not missing(KINDS, page.read_text(encoding="utf-8"))
 
 
+def test_every_flavor_is_explained() -> None:
+    """The page of flavors says what a model of each answers, and what is saved of it."""
+    from fairway.flavors.base import find_flavors
+
+    page = (ROOT / "docs" / "reference" / "flavors.md").read_text(encoding="utf-8")
+    parts = page.split("<!-- end: flavors -->")[1].split("\n## ")
+
+    assert not missing(find_flavors(), parts[1])
+    assert not missing(find_flavors(), parts[3])
+
+
 def test_the_generated_pages_are_up_to_date() -> None:
     """`make docs` was run after the code changed."""
     check = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]

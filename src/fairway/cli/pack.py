@@ -20,8 +20,8 @@ from fairway.cli.push import PROOF, learnt
 def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     """Write a model file as a bundle, without a registry.
 
-    MODEL is a joblib or pickle file. PATH is a file if it ends in .fairway, else a folder; nothing is
-    overwritten.
+    MODEL is a model file or folder, told by its content. PATH is a file if it ends in .fairway, else a
+    folder; nothing is overwritten.
     """
     facts = model_facts(options)
     from fairway import api

@@ -29,7 +29,7 @@ PROOF = "the packed copy, loaded in a fresh process, answers the golden examples
 def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
     """Register a model file or bundle as the next version.
 
-    MODEL is a joblib or pickle file, or a bundle that this registry knows.
+    MODEL is a model file or folder, told by its content, or a bundle that this registry knows.
 
     The signature is learnt from the table given with --example. The first version of a model is what its
     bare name stands for until the alias `production` is set.

@@ -117,8 +117,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Check the spelling of the key, or leave it out. The reply names the closest input.",
     ),
     "flavor_unknown": (
-        "No installed flavor knows the type of this model.",
-        "Install the extra of its framework, such as `fairway[sklearn]`.",
+        "No flavor knows the type of this model or the format of this file.",
+        "Give the fitted model itself, or a file in a format that the hint names.",
     ),
     "headers_too_large": (
         "The headers have more than 16 KiB, or there are more than 100 of them.",
