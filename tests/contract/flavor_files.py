@@ -68,7 +68,7 @@ def classifiers() -> dict[str, Any]:
     small = {"iterations": 5, "verbose": 0, "allow_writing_files": False}
     return {
         "sklearn": make_pipeline(StandardScaler(), LogisticRegression()).fit(TABLE, WORDS),
-        "xgboost": xgboost.XGBClassifier(n_estimators=5, n_jobs=1).fit(TABLE, LABELS),
+        "xgboost": xgboost.XGBClassifier(n_estimators=5).fit(TABLE, LABELS),
         "lightgbm": lightgbm.LGBMClassifier(**quiet).fit(TABLE, WORDS),
         "catboost": catboost.CatBoostClassifier(**small).fit(TABLE, WORDS),
     }

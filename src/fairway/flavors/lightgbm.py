@@ -77,17 +77,15 @@ class LightgbmFlavor(SklearnFlavor):
     def dump(self, model: Any) -> dict[str, bytes]:
         """Save as text, with the labels beside it; estimators of your own by joblib."""
         lightgbm = import_framework(self)
-        kind = type(model).__name__
         try:
             if type(model) is lightgbm.Booster:
                 return {TEXT: model.model_to_string().encode()}
-            if type(model).__module__ != "lightgbm.sklearn" or kind not in _ESTIMATORS or _is_special(model):
+            if not _is_plain(model):
                 return dump_joblib(model)
             text = model.booster_.model_to_string().encode()
         except (lightgbm.basic.LightGBMError, ValueError) as cause:  # not fitted
             raise ArtifactCorrupt(f"the model cannot be saved: {first_line(cause)}") from cause
-        labels = model.classes_.tolist() if hasattr(model, "classes_") and kind == "LGBMClassifier" else None
-        return {TEXT: text, **write_facts({"class": kind, "labels": labels})}
+        return {TEXT: text, **write_facts({"class": type(model).__name__, "labels": _labels(model)})}
 
     def load(self, read: ModelFiles, code: CodeSpace, *, trust: Trust) -> Any:  # noqa: ARG002
         """Load a booster that answers as LightGBM's estimators do."""
@@ -179,10 +177,18 @@ def _booster_of(model: Any) -> Any:
 
 
 def _as_model(model: Any) -> Any:
-    """Return something with `predict`: a booster takes more than rows, and is asked as its estimators are."""
-    if hasattr(model, "booster_"):
+    """Return something with `predict` that uses one thread.
+
+    A booster takes more than rows, and is asked as its estimators are. An estimator asks for all cores by
+    name, and in a process that was forked from one that did so before it would wait for ever.
+    """
+    if isinstance(model, LightgbmScores):
         return model
-    return _answering(model, model.model_to_string(), labels=None, plain=False)
+    if not hasattr(model, "booster_"):
+        return _answering(model, model.model_to_string(), labels=None, plain=False)
+    if not _is_plain(model):
+        return model
+    return _answering(model.booster_, "", labels=_labels(model), plain=True)
 
 
 def _answering(booster: Any, text: str, *, labels: Sequence[Any] | None, plain: bool) -> LightgbmScores:
@@ -228,16 +234,25 @@ def _plain_text(text: str) -> str:
     return head + mark + trees
 
 
-def _is_special(model: Any) -> bool:
-    """Tell whether an estimator predicts in a way that the text does not know of."""
-    params = model.get_params()
-    labels = getattr(model, "classes_", None) if type(model).__name__ == "LGBMClassifier" else None
-    kinds = set() if labels is None else {type(label) for label in labels.tolist()}
+def _is_plain(model: Any) -> bool:
+    """Tell whether an estimator is LightGBM's own and predicts in no way that its text does not know of."""
+    kind, params = type(model), model.get_params()
+    labels = {type(label) for label in _labels(model) or ()}
     return (
-        callable(params.get("objective"))
-        or any(name.startswith("pred_") or name.endswith("_predict") for name in params)
-        or not (len(kinds) < 2 and kinds <= {str, int, float, bool})
+        kind.__module__ == "lightgbm.sklearn"
+        and kind.__name__ in _ESTIMATORS
+        and not callable(params.get("objective"))
+        and not any(name.startswith("pred_") or name.endswith("_predict") for name in params)
+        and len(labels) < 2
+        and labels <= {str, int, float, bool}
     )
+
+
+def _labels(model: Any) -> list[Any] | None:
+    if type(model).__name__ != "LGBMClassifier" or not hasattr(model, "classes_"):
+        return None
+    labels: list[Any] = model.classes_.tolist()
+    return labels
 
 
 def _feature_names(booster: Any) -> tuple[str, ...]:

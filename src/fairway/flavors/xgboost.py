@@ -84,19 +84,12 @@ class XgboostFlavor(SklearnFlavor):
         try:
             if type(model) is xgboost.Booster:
                 return {UBJ: bytes(model.save_raw("ubj"))}
-            if type(model).__name__ not in _ESTIMATORS or callable(model.objective):
+            if not _is_plain(model):
                 return dump_joblib(model)
             raw = bytes(model.get_booster().save_raw("ubj"))
         except (xgboost.core.XGBoostError, ValueError) as cause:  # not fitted
             raise ArtifactCorrupt(f"the model cannot be saved: {first_line(cause)}") from cause
-        missing = model.missing
-        is_nan = missing is None or math.isnan(missing)
-        facts = {
-            "class": type(model).__name__,
-            "missing": None if is_nan else missing,
-            "n_jobs": model.n_jobs,
-        }
-        return {UBJ: raw, **write_facts(facts)}
+        return {UBJ: raw, **write_facts(_facts(model))}
 
     def load(self, read: ModelFiles, code: CodeSpace, *, trust: Trust) -> Any:  # noqa: ARG002
         """Load an estimator; a booster becomes the estimator of its kind."""
@@ -110,7 +103,7 @@ class XgboostFlavor(SklearnFlavor):
             return _estimator(data, read_facts(read))
         except ImportError as cause:  # its estimators are scikit-learn's
             raise MissingExtra("scikit-learn", self.name, purpose="an XGBoost model") from cause
-        except (xgboost.core.XGBoostError, ValueError, KeyError, TypeError) as cause:
+        except (xgboost.core.XGBoostError, ValueError, LookupError, TypeError, AttributeError) as cause:
             raise ArtifactCorrupt(
                 f"XGBoost cannot read the model file: {first_line(cause)}",
                 hint="was it cut off while copying? save it again with save_model",
@@ -123,8 +116,15 @@ class XgboostFlavor(SklearnFlavor):
         return super().learn(_as_estimator(model), table, signature, output_names=output_names, feed=feed)
 
     def predictor(self, model: Any, signature: Signature, options: dict[str, Any]) -> Predictor:
-        """Bind the estimator."""
-        return super().predictor(_as_estimator(model), signature, options)
+        """Bind the estimator, with one thread.
+
+        In a process that was forked from one that used several, it would wait for them for ever.
+        """
+        estimator = _as_estimator(model)
+        if _is_plain(estimator) and estimator.n_jobs != 1:
+            estimator = _estimator(bytes(estimator.get_booster().save_raw("ubj")), _facts(estimator))
+        estimator.get_booster().set_param({"nthread": 1})
+        return super().predictor(estimator, signature, options)
 
 
 FLAVOR = XgboostFlavor()
@@ -138,6 +138,22 @@ def _is_ubj(data: bytes) -> bool:
 def _as_json(data: bytes) -> bytes:
     """Return what to look for quoted keys in: UBJ has a length in front of each instead."""
     return b'"gradient_booster"' if _is_ubj(data) and b"gradient_booster" in data else data
+
+
+def _is_plain(model: Any) -> bool:
+    """Tell whether an estimator is XGBoost's own, and its file with `_facts` all there is to it."""
+    kind = type(model)
+    return (
+        kind.__module__ == "xgboost.sklearn"
+        and kind.__name__ in _ESTIMATORS
+        and not callable(model.objective)
+    )
+
+
+def _facts(model: Any) -> dict[str, Any]:
+    missing = model.missing
+    is_nan = missing is None or math.isnan(missing)
+    return {"class": type(model).__name__, "missing": None if is_nan else missing}
 
 
 def _as_estimator(model: Any) -> Any:
@@ -160,7 +176,7 @@ def _estimator(data: bytes, facts: Mapping[str, Any]) -> Any:
     """
     import xgboost
 
-    booster = xgboost.Booster(model_file=bytearray(data))
+    booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(data))
     saved_by = json.loads(booster.attr("scikit_learn") or "{}")
     kind = facts.get("class") or _BY_KIND.get(saved_by.get("_estimator_type"))
     name = kind or _kind_of(booster)
