@@ -100,6 +100,8 @@ def load_skops(
     try:
         import skops.io
     except ModuleNotFoundError as cause:
+        if (cause.name or "").split(".")[0] != "skops":  # it imports scikit-learn
+            raise
         raise MissingExtra("skops", "skops", purpose="a skops file") from cause
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
