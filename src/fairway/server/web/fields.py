@@ -108,6 +108,18 @@ def fields_of(
     ]
 
 
+def only_text(signature: Signature, place: int) -> Field | None:
+    """Return the empty field of a model that takes one text and nothing else, or None.
+
+    Args:
+        signature: The model's.
+        place: Of the model on the page, which keeps the ids of several such fields apart.
+    """
+    if [entry.kind for entry in signature.inputs] != ["text"]:
+        return None
+    return dataclasses.replace(_field(signature.inputs[0], 0, (), ()), id=f"card-{place}")
+
+
 def _field(entry: Input, place: int, texts: Sequence[str], messages: Sequence[Message]) -> Field:
     text = texts[-1] if texts else ""
     if entry.kind == "category":

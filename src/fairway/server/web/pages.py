@@ -77,8 +77,9 @@ class Pages:
                 "path": f"/models/{quote(reference, safe=':@')}",
                 "anchor": docs.anchor(reference),
                 "curl": snippets.curl(_predict_url(base, reference), model.signature.typical_row()),
+                "field": fields.only_text(model.signature, place),
             }
-            for reference, model in self._served().items()
+            for place, (reference, model) in enumerate(self._served().items())
         ]
         return html(request, "index.html", {"cards": cards})
 

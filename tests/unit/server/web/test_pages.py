@@ -90,6 +90,26 @@ def test_the_list_of_models_says_what_each_is(site: Any) -> None:
     assert page.html.find("a", href="/models/flower")
 
 
+def test_a_model_of_one_text_is_asked_on_the_first_page(make_site: Callable[..., Any]) -> None:
+    """Its box stands in the list of models, empty; submitted, it is the form of the model's own page."""
+    signature = Signature((Input("article", "text", max_chars=90),), (Output("category", "label", "text"),))
+    site = make_site({"news": (signature, {}, {"category": "Sports"}, ())})
+    page = site.ask("/")
+    assert page.html.find("form", method="post", action="/models/news")
+    assert [box["name"] for box in page.html.find("textarea")] == ["article"]
+    assert "Submit" in page.html.shown
+    result = site.submit("/models/news", [("article", "They won\r\nthe cup.")])
+    assert result.status == 200
+    assert "Sports" in result.html.shown
+    assert site.predictors["news"].rows[-1] == {"article": "They won\nthe cup."}
+    assert site.submit("/models/news", [("article", "")]).status == 422
+
+
+def test_a_model_of_more_than_one_text_has_no_box_there(site: Any) -> None:
+    """A form of several inputs stands on the page of its model only."""
+    assert not site.ask("/").html.find("form")
+
+
 def test_a_server_without_models_says_what_to_do(make_site: Callable[..., Any]) -> None:
     """The first page of an empty server is a help, not a blank."""
     page = make_site({}).ask("/")
