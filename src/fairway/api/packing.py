@@ -26,6 +26,10 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     target: str | None = None,
     outputs: Sequence[str] = (),
     code: Sequence[str | Path] = (),
+    files: Sequence[str | Path] = (),
+    preprocess: Any = None,
+    postprocess: Any = None,
+    vectorised: bool = False,
     metrics: Mapping[str, float] | None = None,
     tags: Mapping[str, str] | None = None,
     author: str = "",
@@ -45,7 +49,8 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     is compiled there, too; what was proven equal is attached to the bundle.
 
     Args:
-        model: A fitted model, or the path of a model file or folder in any format that a flavor reads.
+        model: A fitted model, or the path of a model file or folder in any format that a flavor reads; or a
+            function or class of yours, which `"model.py:predict"` names, too.
         path: Where the bundle goes: a folder, or one file if it ends in `.fairway`. Never overwritten.
         example: Rows as they will arrive in production: a file (CSV, Parquet, JSON, NDJSON), a pandas, polars
             or pyarrow frame, an array, a list of dicts, a list of texts.
@@ -53,13 +58,19 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         target: Column of the example that is not an input.
         outputs: Names of the outputs. Default: `prediction`.
         code: Modules of yours (`.py` files or package folders) that the model needs.
+        files: Data files that your code reads in `load(files)`.
+        preprocess: Function that turns a record into what the model takes (a dict, a text, a vector):
+            `"module:function"`, `"module:Class.method"`, or the function itself.
+        postprocess: Function that turns the model's answer into the outputs: a value, or a dict of them.
+        vectorised: Whether these two take a list of all rows instead of one after the other.
         metrics: Figures to record, by name.
         tags: Free key-value pairs.
         author: Who packs it. Default: the user of this process.
         description: What the model is for.
         lineage: Where it comes from (data, commit, run), by name.
         kinds: Kinds of inputs that are stated rather than learnt, by name.
-        feed: How the model is fed (`frame`, `matrix`, `records`, `texts`). Default: found out by trying.
+        feed: How the model is fed (`frame`, `matrix`, `records`, `texts`, `columns`). Default: found
+            out by trying; `records` for code of yours.
         unseen_category: `flag`, `reject` or `pass` categories that the example does not hold.
         out_of_range: The same for numbers outside the example's range.
         trust: Types (`module.Class`) that the model file may construct beside those known to be harmless.
@@ -78,6 +89,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     from fairway.bundle import trust as known
     from fairway.bundle.safety import Trust
     from fairway.lifecycle.compiling import check_mode
+    from fairway.lifecycle.own import Own
     from fairway.lifecycle.pack import Facts, Wishes, pack_model
 
     target_path = Path(path)
@@ -89,7 +101,9 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         model,
         name=name or default_name(model) or target_path.stem,
         example=_needed(example),
-        code=code,
+        own=Own(
+            code=code, files=files, preprocess=preprocess, postprocess=postprocess, vectorised=vectorised
+        ),
         facts=Facts(
             metrics=metrics or {},
             tags=tags or {},

@@ -32,6 +32,7 @@ PROFILE = "profile.json"
 ENVIRONMENT = "environment.json"
 CARD = "card.md"
 CODE_FOLDER = "code/"
+DATA_FOLDER = "files/"
 MODEL_FOLDER = "model/"
 
 SUFFIX = ".fairway"
@@ -98,6 +99,12 @@ class Bundle:
         """Source files that travel with the model, by path below `code/`."""
         paths = [path for path in self.manifest.files if path.startswith(CODE_FOLDER)]
         return {path.removeprefix(CODE_FOLDER): self.read(path) for path in paths}
+
+    @property
+    def data(self) -> dict[str, bytes]:
+        """Data files that travel with code of the user's own, by name."""
+        paths = [path for path in self.manifest.files if path.startswith(DATA_FOLDER)]
+        return {path.removeprefix(DATA_FOLDER): self.read(path) for path in paths}
 
     @property
     def model_paths(self) -> tuple[str, ...]:

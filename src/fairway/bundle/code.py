@@ -51,6 +51,29 @@ def collect_code(paths: Sequence[str | Path]) -> dict[str, bytes]:
     return found
 
 
+def collect_data(paths: Sequence[str | Path]) -> dict[str, bytes]:
+    """Read the data files, and the folders of such, that own code reads when it is made ready.
+
+    Returns:
+        Contents by name; a file in a folder goes by the folder's name and its path in it.
+
+    Raises:
+        UsageError: A path cannot be read, or two of them have one name.
+    """
+    found: dict[str, bytes] = {}
+    for path in map(Path, paths):
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in inside:
+            name = file.relative_to(path.parent).as_posix()
+            if name in found:
+                raise UsageError(f"two data files are called {name!r}")
+            try:
+                found[name] = file.read_bytes()
+            except OSError as cause:
+                raise UsageError(f"the data file {file} cannot be read: {cause.strerror}") from cause
+    return found
+
+
 class CodeSpace:
     """The modules of one bundle.
 

@@ -73,6 +73,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         lineage: Where it comes from (data, commit, run), by name.
         options: What the flavor needs to know to call the model.
         trusted: Types that the author allowed the model file to construct, by qualified name.
+        preprocess: Function that turns a record into what the model takes; empty if there is none.
+        postprocess: Function that turns the model's answer into the outputs; empty if there is none.
+        vectorised: Whether these two take whole lists instead of one after the other.
         files: Every file of the bundle but the manifest itself.
     """
 
@@ -92,6 +95,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lineage: dict[str, str] = {}
     options: dict[str, Any] = {}
     trusted: list[str] = []
+    preprocess: str = ""
+    postprocess: str = ""
+    vectorised: bool = False
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:

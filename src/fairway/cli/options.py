@@ -13,7 +13,7 @@ from fairway.errors import UsageError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 POLICIES = ("flag", "reject", "pass")
-FEEDS = ("frame", "matrix", "records", "texts")
+FEEDS = ("frame", "matrix", "records", "texts", "columns")
 COMPILE_MODES = ("auto", "off", "require")
 PREDICTORS = ("auto", "native", "numpy", "onnx")
 
@@ -108,6 +108,28 @@ _MODEL_OPTIONS = (
         metavar="FILE",
         multiple=True,
         help="Module of yours that the model needs; repeat for more.",
+    ),
+    click.option(
+        "--file",
+        "files",
+        metavar="FILE",
+        multiple=True,
+        help="Data file that your code reads in load(files); repeat for more.",
+    ),
+    click.option(
+        "--preprocess",
+        metavar="MODULE:FUNCTION",
+        help="Function of yours that turns a record into what the model takes.",
+    ),
+    click.option(
+        "--postprocess",
+        metavar="MODULE:FUNCTION",
+        help="Function of yours that turns the model's answer into the outputs.",
+    ),
+    click.option(
+        "--vectorised",
+        is_flag=True,
+        help="These two take a list of all rows, not one after the other.",
     ),
     click.option(
         "--kind",

@@ -28,6 +28,7 @@ from fairway.flavors.base import Predictor
 from fairway.messages import Columns
 
 _MANY = 100
+_OWN_CODE = "code of your own stands around it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Subject:
         golden: Golden examples.
         code: Source files that travel with the model, by path.
         digest: Digest of the bundle; empty for a model outside any.
+        obstacle: Why it cannot be compiled, if that is known beforehand.
     """
 
     model: Any
@@ -77,6 +79,7 @@ class Subject:
     golden: GoldenExamples
     code: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     digest: str = ""
+    obstacle: str = ""
 
     @functools.cached_property
     def golden_rows(self) -> Columns:
@@ -109,6 +112,7 @@ def compile_bundle(
         bundle.golden,
         code=bundle.code,
         digest=bundle.digest,
+        obstacle=_OWN_CODE if bundle.manifest.preprocess or bundle.manifest.postprocess else "",
     )
     return compile_model(subject, rows=rows, compilers=compilers)
 
@@ -159,6 +163,8 @@ class _Attempt:
 
 def _compile(name: str, subject: Subject) -> _Attempt:
     signature = subject.signature
+    if subject.obstacle:
+        return _Attempt({"verdict": "not convertible", "reason": subject.obstacle})
     try:
         compiled = find_compilers()[name].compile(
             subject.model, signature, subject.options, code=subject.code

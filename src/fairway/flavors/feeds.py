@@ -11,7 +11,7 @@ from fairway.bundle.tables import Table
 from fairway.errors import MissingExtra
 from fairway.messages import ArrayColumns, Columns
 
-FEEDS = ("frame", "matrix", "records", "texts")
+FEEDS = ("frame", "matrix", "records", "texts", "columns")
 
 
 def is_numeric(signature: Signature) -> bool:
@@ -44,6 +44,8 @@ def feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns],
         return lambda columns: [{k: v for k, v in r.items() if v is not None} for r in columns.records()]
     if feed == "records":
         return lambda columns: columns.records()
+    if feed == "columns":
+        return lambda columns: columns.columns()
     if feed == "texts":
         return lambda columns: columns.column(0)
     if feed == "frame":
@@ -51,7 +53,8 @@ def feeder(options: dict[str, Any], signature: Signature) -> Callable[[Columns],
     import numpy as np
 
     if _is_one_vector(signature):
-        return lambda columns: np.array(columns.column(0), dtype=np.float64)
+        kept = np.float32 if options.get("dtype") == "float32" else np.float64
+        return lambda columns: np.array(columns.column(0), dtype=kept)
     if options["dtype"] == "object":
         nans = [name not in options.get("nones", ()) for name in signature.names]
         return lambda columns: _object_matrix(columns, nans)

@@ -14,7 +14,9 @@ from fairway.bundle.safety import Trust
 from fairway.compilers.report import ATTACHMENT, NATIVE, check_proven, load_proven, proven, read_report
 from fairway.errors import ArtifactCorrupt, FairwayError, PredictorNotProven
 from fairway.flavors.base import ModelFiles, Predictor, flavor_named
+from fairway.flavors.chain import Around, Chain, read_between
 from fairway.flavors.opening import load_packed
+from fairway.flavors.own_code import OwnCode, check_code_allowed
 
 __all__ = ["AUTO", "NATIVE", "Choice", "choices_of", "load_native"]
 
@@ -90,7 +92,13 @@ def load_native(bundle: Bundle) -> tuple[Any, Predictor]:
     code = CodeSpace(bundle.code, label=f"{manifest.name} {bundle.digest[:12]}")
     trust = Trust(types=frozenset(manifest.trusted))
     model = load_packed(flavor, ModelFiles(bundle.model_paths, bundle.read), code, trust=trust)
-    return model, flavor.predictor(model, bundle.signature, manifest.options)
+    around = Around(manifest.preprocess, manifest.postprocess, manifest.vectorised)
+    if not around:
+        return model, flavor.predictor(model, bundle.signature, manifest.options)
+    check_code_allowed(around.preprocess or around.postprocess, trust)
+    between = read_between(bundle.read)
+    inner = flavor.predictor(model, between.signature, manifest.options)
+    return model, Chain(inner, between, bundle.signature, around.steps(OwnCode(code, bundle.data)))
 
 
 def _rank(name: str, report: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import datetime
 import importlib.metadata
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import msgspec
 from fairway.bundle import bundle as members
 from fairway.bundle.bundle import Bundle, build_bundle
 from fairway.bundle.card import render_card
-from fairway.bundle.code import CodeSpace, collect_code
 from fairway.bundle.golden import GoldenExamples, choose_rows
 from fairway.bundle.kinds import infer_inputs
 from fairway.bundle.lockfile import imported_modules, lock_environment
@@ -28,9 +27,11 @@ from fairway.bundle.tables import Table, read_table
 from fairway.bundle.validation import Validator
 from fairway.errors import ExampleInvalid, SignatureMismatch, UsageError
 from fairway.flavors.base import Description, Flavor, Predictor
+from fairway.flavors.chain import PREPARED
 from fairway.flavors.opening import open_model
 from fairway.flavors.pickles import modules_of
 from fairway.lifecycle.compiling import Mode, prove_and_compile
+from fairway.lifecycle.own import Bound, Luggage, Own, bind_chain, collect
 from fairway.messages import Columns
 
 _PROFILE_ROWS = 10_000
@@ -78,14 +79,15 @@ class Wishes:
     out_of_range: str = "flag"
 
 
-def pack_model(
+def pack_model(  # noqa: PLR0913 - most callers give code alone, and own only for the rest
     model: Any,
     *,
     name: str,
     example: Any,
-    code: Sequence[str | Path],
+    code: Sequence[str | Path] = (),
     facts: Facts,
     wishes: Wishes,
+    own: Own | None = None,
     trust: Trust | None = None,
     compile: Mode = "auto",  # noqa: A002 - the word that the command line has for it
 ) -> Bundle:
@@ -99,7 +101,7 @@ def pack_model(
         model,
         name=name,
         example=example,
-        code=code,
+        own=own or Own(code=code),
         facts=facts,
         wishes=wishes,
         trust=trust or Trust.default(),
@@ -112,9 +114,10 @@ def make_bundle(
     *,
     name: str,
     example: Any,
-    code: Sequence[str | Path],
+    code: Sequence[str | Path] = (),
     facts: Facts,
     wishes: Wishes,
+    own: Own | None = None,
     trust: Trust | None = None,
 ) -> Bundle:
     """Pack without the proof; whoever uses the bundle has to `prove` it first.
@@ -126,7 +129,7 @@ def make_bundle(
         model,
         name=name,
         example=example,
-        code=code,
+        own=own or Own(code=code),
         facts=facts,
         wishes=wishes,
         trust=trust or Trust.default(),
@@ -138,18 +141,19 @@ def _make(
     *,
     name: str,
     example: Any,
-    code: Sequence[str | Path],
+    own: Own,
     facts: Facts,
     wishes: Wishes,
     trust: Trust,
 ) -> tuple[Bundle, Columns]:
     """Return the bundle without its proof, and the rows of the example as a call with them would be read."""
     check_name("model", name)
-    sources = collect_code(code)
-    space = CodeSpace(sources, label=name)
-    flavor, loaded, files = open_model(model, space, trust=trust)
+    model, luggage = collect(model, own, name=name)
+    flavor, loaded, files = open_model(model, luggage.space, trust=trust)
     description = flavor.describe(loaded)
-    table = _inputs_of(read_table(example), wishes.target, description)
+    # What comes before the model decides what callers send.
+    taken = dataclasses.replace(description, input_names=()) if luggage.around.preprocess else description
+    table = _inputs_of(read_table(example), wishes.target, taken)
     signature = Signature(
         inputs=infer_inputs(table, kinds=wishes.kinds),
         outputs=(),
@@ -157,14 +161,10 @@ def _make(
         out_of_range=_policy(wishes.out_of_range),
     )
     columns = _checked(signature, table)
-    signature, options = flavor.learn(loaded, table, signature, output_names=wishes.outputs, feed=wishes.feed)
+    bound = _bind(flavor, loaded, columns, signature, luggage, table=table, wishes=wishes)
+    signature, predictor = bound.signature, bound.predictor
     _check_output_names(signature)
-    predictor = flavor.predictor(loaded, signature, options)
-    modules = {*description.modules, *(m for source in sources.values() for m in imported_modules(source))}
-    modules |= modules_of(files)
-    if options.get("feed") == "frame":
-        modules.add("pandas")
-    environment = lock_environment(modules - space.roots)
+    environment = _environment(description, bound, luggage, modules_of(files))
     manifest: dict[str, Any] = {
         "name": name,
         "flavor": flavor.name,
@@ -179,14 +179,19 @@ def _make(
         "author": _limited(facts.author),
         "description": _limited(facts.description),
         "lineage": {key: _limited(value) for key, value in facts.lineage.items()},
-        "options": options,
+        "options": bound.options,
+        "preprocess": luggage.around.preprocess,
+        "postprocess": luggage.around.postprocess,
+        "vectorised": luggage.around.vectorised,
         "trusted": sorted(trust.types),
     }
     golden = _golden(flavor, predictor, columns)
     profile = make_profile(signature, columns, predictor.predict(columns, probabilities=False))
     contents = {
         **files,
-        **{f"{members.CODE_FOLDER}{path}": source for path, source in sources.items()},
+        **{f"{members.CODE_FOLDER}{path}": source for path, source in luggage.sources.items()},
+        **{f"{members.DATA_FOLDER}{path}": data for path, data in luggage.data.items()},
+        **({PREPARED: _json(bound.between.to_dict())} if bound.between else {}),
         members.SIGNATURE: _json(signature.to_dict()),
         members.GOLDEN: _json(golden.to_dict()),
         members.PROFILE: _json(profile),
@@ -194,6 +199,45 @@ def _make(
         members.CARD: render_card(manifest, signature, environment).encode(),
     }
     return build_bundle(contents, **manifest), columns
+
+
+def _bind(
+    flavor: Flavor,
+    model: Any,
+    columns: Columns,
+    signature: Signature,
+    luggage: Luggage,
+    *,
+    table: Table,
+    wishes: Wishes,
+) -> Bound:
+    """Return the model bound to the signature, alone or between the author's functions."""
+    if luggage.around:
+        return bind_chain(
+            flavor,
+            model,
+            columns,
+            signature,
+            luggage,
+            table=table,
+            output_names=wishes.outputs,
+            feed=wishes.feed,
+        )
+    signature, options = flavor.learn(model, table, signature, output_names=wishes.outputs, feed=wishes.feed)
+    return Bound(signature, options, flavor.predictor(model, signature, options))
+
+
+def _environment(
+    description: Description, bound: Bound, luggage: Luggage, pickled: Iterable[str]
+) -> dict[str, Any]:
+    """Return the lock of what the model, its code, its pickle and the way it is fed need."""
+    around = (luggage.around.preprocess, luggage.around.postprocess)
+    modules = {*description.modules, *pickled, *(entry.partition(":")[0] for entry in around if entry)}
+    for source in luggage.sources.values():
+        modules |= imported_modules(source)
+    if bound.options.get("feed") == "frame":
+        modules.add("pandas")
+    return lock_environment({name for name in modules if name.split(".")[0] not in luggage.space.roots})
 
 
 def _inputs_of(table: Table, target: str | None, description: Description) -> Table:
