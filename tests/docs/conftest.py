@@ -64,11 +64,15 @@ class Session:
     Args:
         folder: Working directory.
         home: Home folder of fairway.
+
+    Attributes:
+        shown_port: The port that the page shows, in whose place the session's own is used.
     """
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
         self.port = str(_free_port())
+        self.shown_port = DEFAULT_PORT
         self._servers: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
@@ -145,7 +149,7 @@ class Session:
         refused_as_shown = expected.startswith("Error:")
         if done.returncode and not refused_as_shown:
             pytest.fail(f"{place}: {argv[-1]!r} ended with {done.returncode}\n{printed}", pytrace=False)
-        if not is_like(printed.replace(self.port, DEFAULT_PORT), expected):
+        if not is_like(printed.replace(self.port, self.shown_port), expected):
             shown = f"--- the page shows\n{expected}\n--- it printed\n{printed}"
             pytest.fail(f"{place}: {argv[-1]!r} printed something else\n{shown}", pytrace=False)
         return printed
@@ -180,10 +184,11 @@ class Session:
             return False
 
     def _printed(self, log: Path) -> str:
-        return log.read_text(encoding="utf-8", errors="replace").replace(self.port, DEFAULT_PORT)
+        return log.read_text(encoding="utf-8", errors="replace").replace(self.port, self.shown_port)
 
     def _moved(self, text: str) -> str:
-        return text.replace(f":{DEFAULT_PORT}", f":{self.port}")
+        moved = text.replace(f":{self.shown_port}", f":{self.port}")
+        return moved.replace(f"--port {self.shown_port}", f"--port {self.port}")
 
     def close(self) -> None:
         """Stop every server as Ctrl+C would."""

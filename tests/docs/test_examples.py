@@ -144,6 +144,61 @@ def test_an_example_says_what_is_missing_when_its_data_folder_is_empty(
     assert "Traceback" not in done.stderr
 
 
+PUSH_NEWS = (
+    "fairway push build/svm.joblib --name news --example build/train.ndjson "
+    "--code news_classification.py --file build/vectors.npz "
+    "--preprocess news_classification:News.vectorise --postprocess news_classification:category"
+)
+
+
+@pytest.mark.service("data")
+def test_the_readme_of_news_holds_with_the_real_articles(reader: Any, shared_data: Path) -> None:
+    """Trained on the real articles, served on its port, and answered as the training script predicted."""
+    pytest.importorskip("gensim", reason="the news example learns its word vectors with gensim")
+    reader.copy_example("news")
+    reader.environment["FAIRWAY_DATA"] = str(shared_data)
+    reader.shown_port = "5002"
+
+    reader.run_page(EXAMPLES / "news" / "README.md")
+
+
+def test_news_serves_what_it_trained_on_its_generated_sample(reader: Any) -> None:
+    """Without the data and a network, too: every held-out article, by HTTP and by file, is as predicted."""
+    pytest.importorskip("gensim", reason="the news example learns its word vectors with gensim")
+    reader.copy_example("news")
+
+    printed = reader.run(f"{sys.executable} train.py --sample --size 20")
+    reader.run(PUSH_NEWS)
+    reader.run("fairway serve news")
+    reader.run(f"{sys.executable} check_skew.py {reader.url}", "80 of 80 articles are answered as ...")
+    reader.run("fairway score news build/test.ndjson build/scored.ndjson")
+    build = reader.folder / "build"
+    scored = [json.loads(line)["category"] for line in (build / "scored.ndjson").read_text().splitlines()]
+    expected = (build / "test_expected.ndjson").read_text().splitlines()
+
+    assert "a small sample that this script made up" in printed
+    assert scored == [json.loads(line)["category"] for line in expected]
+    assert len(set(scored)) > 1
+    assert post(f"{reader.url}/predict", '{"text": ""}') == post(f"{reader.url}/predict", '{"text": "Qqq"}')
+
+
+def test_news_says_what_is_missing_when_its_data_folder_is_empty(tmp_path: Path) -> None:
+    """A folder that was named and lacks the file is an error, never a silent sample."""
+    pytest.importorskip("gensim", reason="the news example learns its word vectors with gensim")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "news" / "train.py", "--output", tmp_path],
+        env={**os.environ, "FAIRWAY_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "ag_news_test.csv.gz" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_plain_input_answers_as_the_flask_app_did(reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same pickle, same requests, same answers, whether or not the client names the content type."""
     pytest.importorskip("flask", reason="Flask is compared with where it is installed")

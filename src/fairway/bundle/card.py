@@ -38,6 +38,7 @@ def _summary(facts: Mapping[str, Any], environment: Mapping[str, Any]) -> list[t
     return [
         ("model", facts["model_type"]),
         ("flavor", facts["flavor"]),
+        *[(role, facts[role]) for role in ("preprocess", "postprocess") if facts.get(role)],
         ("packed", facts["created"]),
         ("author", facts["author"]),
         ("Python", f"{environment['python']} on {environment['platform']}"),

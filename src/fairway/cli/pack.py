@@ -10,7 +10,7 @@ import click
 from fairway.cli.compile import serving
 from fairway.cli.options import Face, model_facts, model_options, verb
 from fairway.cli.output import print_facts, print_json, progress, say, size
-from fairway.cli.push import PROOF, learnt
+from fairway.cli.push import PROOF, learnt, own_code
 
 
 @verb("pack", example="fairway pack model.joblib coffee.fairway --example train.csv --target rating")
@@ -20,8 +20,8 @@ from fairway.cli.push import PROOF, learnt
 def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     """Write a model file as a bundle, without a registry.
 
-    MODEL is a model file or folder, told by its content. PATH is a file if it ends in .fairway, else a
-    folder; nothing is overwritten.
+    MODEL is a model file or folder, told by its content, or code of your own, as in model.py:predict. PATH
+    is a file if it ends in .fairway, else a folder; nothing is overwritten.
     """
     facts = model_facts(options)
     from fairway import api
@@ -38,6 +38,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
         [
             ("Digest", bundle.digest),
             ("Size", size(bundle.manifest.size)),
+            ("Your code", own_code(bundle.manifest)),
             ("Learnt", learnt(bundle.signature)),
             ("Proof", PROOF),
             *serving(choices_of(bundle)[0].reason, report_of(bundle)),

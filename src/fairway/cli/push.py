@@ -13,6 +13,7 @@ from fairway.cli.options import Face, model_facts, model_options, verb
 from fairway.cli.output import print_facts, print_json, progress, say, size
 
 if TYPE_CHECKING:
+    from fairway.bundle.manifest import Manifest
     from fairway.bundle.signature import Signature
 
 PROOF = "the packed copy, loaded in a fresh process, answers the golden examples as the original did"
@@ -21,7 +22,8 @@ PROOF = "the packed copy, loaded in a fresh process, answers the golden examples
 @verb(
     "push",
     example="fairway push model.joblib --name coffee --example train.csv --target rating\n"
-    "fairway push coffee.fairway",
+    "fairway push coffee.fairway\n"
+    "fairway push model.py:Model --name coffee --example rows.json --file weights.npz",
 )
 @click.argument("model")
 @model_options
@@ -29,7 +31,8 @@ PROOF = "the packed copy, loaded in a fresh process, answers the golden examples
 def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
     """Register a model file or bundle as the next version.
 
-    MODEL is a model file or folder, told by its content, or a bundle that this registry knows.
+    MODEL is a model file or folder, told by its content; a bundle that this registry knows; or code of your
+    own: model.py:predict names a function, model.py:Model a class.
 
     The signature is learnt from the table given with --example. The first version of a model is what its
     bare name stands for until the alias `production` is set.
@@ -48,12 +51,19 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
         [
             ("Digest", version.digest),
             ("Model", f"{version.model_type} ({version.flavor}, {size(version.size)})"),
+            ("Your code", own_code(view.manifest)),
             ("Learnt", learnt(view.signature)),
             ("Proof", PROOF),
             *serving(view.reason, view.compilation),
             ("Next", next_step(version.model, version.version, production=_production(view.aliases))),
         ]
     )
+
+
+def own_code(manifest: Manifest) -> str:
+    """Return which functions of the author's own stand around the model; empty if there are none."""
+    places = {"before": manifest.preprocess, "after": manifest.postprocess}
+    return ", ".join(f"{entry} {place} it" for place, entry in places.items() if entry)
 
 
 def learnt(signature: Signature) -> str:

@@ -10,6 +10,7 @@ from fairway.bundle.card import describe_seen
 from fairway.cli.compile import serving
 from fairway.cli.options import Face, verb
 from fairway.cli.output import clean, moment, print_facts, print_json, print_table, say, say_text, size
+from fairway.cli.push import own_code
 from fairway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _print_version(view: ModelView) -> None:
             ("Version", version.reference),
             ("Description", manifest.description),
             ("Model", f"{version.model_type} ({version.flavor}, {size(version.size)})"),
+            ("Your code", own_code(manifest)),
             ("Registered", f"{moment(version.created_at)} by {version.actor}"),
             ("Author", manifest.author),
             ("Digest", version.digest),

@@ -50,7 +50,7 @@ def test_the_digest_does_not_change_from_release_to_release() -> None:
     assert Manifest.from_bytes(MANIFEST.to_bytes()).digest == MANIFEST.digest
 
 
-DIGEST = "57e8dcf5c9c1335f45f3368121282afbfd8c93376932d4a611ee033992e747dd"
+DIGEST = "ef8cd762a575265a2eae257cd23e025815a4fde77d8bb305079c9637fa592e24"
 
 
 @pytest.mark.parametrize(
