@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -16,6 +17,7 @@ class Case:
     answers: Any = None
     probabilities: Any = None
     target: str | None = None
+    code: Sequence[Path] = ()
 
 
 CASES: dict[str, dict[str, Callable[[], Case]]] = {}

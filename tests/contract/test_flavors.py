@@ -55,7 +55,7 @@ from fairway.flavors.base import find_flavors
 from fairway.inference.proof import prove
 from fairway.testing import check_flavor
 
-from . import booster_cases, onnx_cases  # noqa: F401 - they register their models
+from . import booster_cases, onnx_cases, python_cases  # noqa: F401 - they register their models
 from .flavor_cases import CASES, Case, case_of
 
 ROWS = 60
@@ -386,6 +386,7 @@ def checked_bundle(flavor: str, name: str) -> Bundle:
         answers=case.answers,
         probabilities=case.probabilities,
         target=case.target,
+        code=case.code,
         in_new_process=False,
     )
 

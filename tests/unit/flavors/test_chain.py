@@ -192,6 +192,21 @@ def test_dicts_are_rows_of_the_table_that_the_model_was_fitted_on(pack: Callable
     assert ask(loaded, ["a good one", 2]).values == {"prediction": expected.tolist()}
 
 
+@pytest.mark.parametrize("before", ["vector", "as_dict"])
+def test_any_flavor_may_stand_in_between(pack: Callable[..., Bundle], before: str) -> None:
+    """A booster takes what the function made as it takes a table."""
+    xgboost = pytest.importorskip("xgboost")
+    data, labels = vectors(), np.arange(20) % 2
+    if before == "as_dict":
+        data = pd.DataFrame(data, columns=["words", "good", "stars"])
+    model = xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(data, labels)
+    bundle = pack(model, before, "name")
+    assert bundle.manifest.flavor == "xgboost"
+    assert ask(load_model(bundle), ["a good one", 3], ["a bad one", 1]).values == {
+        "prediction": ["sunny", "grim"]
+    }
+
+
 def test_texts_go_to_a_model_of_texts(pack: Callable[..., Bundle]) -> None:
     """What cleans a text stands before the pipeline that counts its words."""
     from sklearn.feature_extraction.text import CountVectorizer
