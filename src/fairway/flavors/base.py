@@ -195,7 +195,8 @@ def flavor_of(model: Any) -> Flavor:
                 return flavor
     raise UnknownFlavor(
         f"no flavor matches a model of the type {type_names[0]}",
-        hint=f"give the fitted model itself; flavors: {', '.join(sorted(find_flavors()))}",
+        hint="give the fitted model itself, or the class if it is code of your own (model.py:Model); "
+        f"flavors: {', '.join(sorted(find_flavors()))}",
     )
 
 

@@ -19,6 +19,7 @@ from fairway.errors import (
     PredictionTimeout,
     UnknownFlavor,
 )
+from fairway.flavors.base import find_flavors
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.messages import Columns, Timing
 from fairway.protocols.native import NativeProtocol
@@ -87,7 +88,7 @@ def test_what_cannot_be_loaded_says_why(bundles: Make) -> None:
     """A flavor that is not there, a file that is none."""
     with pytest.raises(UnknownFlavor, match="there is no flavor 'nonsense'") as caught:
         load_model(rebuilt(bundles(), {}, flavor="nonsense"))
-    assert caught.value.hint == "flavors: sklearn"
+    assert caught.value.hint == f"flavors: {', '.join(sorted(find_flavors()))}"
     with pytest.raises(ArtifactCorrupt, match="the model file cannot be read as a pickle"):
         load_model(rebuilt(bundles(), {"model/model.joblib": b"\x80\x04nonsense"}))
 
