@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fairway.bundle import trust
 from fairway.bundle.bundle import Bundle, is_bundle, looks_like_path, open_bundle
 from fairway.inference.engine import Engine, Recorder, Router
+from fairway.inference.explain.desk import ExplainLimits
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.inference.pool import Entry, Pool, Source
 from fairway.inference.scheduling import Limits
@@ -18,13 +19,14 @@ from fairway.inference.sources import BundleSource, RegistrySource
 from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
 from fairway.protocols.base import Dialect
+from fairway.protocols.explaining import ExplainProtocol
 from fairway.protocols.native import NativeProtocol
 from fairway.server.app import App, tell_lifetime
 from fairway.server.cells import SharedCounts
-from fairway.server.handlers import Predictions
+from fairway.server.handlers import EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE, Predictions
 from fairway.server.metrics import Metrics
 from fairway.server.wire import Connection
-from fairway.settings import LimitsSettings, LogSettings, Settings
+from fairway.settings import ExplainSettings, LimitsSettings, LogSettings, Settings
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -41,12 +43,21 @@ def open_home(home: Path) -> Registry:
 
 def build_protocol(limits: LimitsSettings) -> NativeProtocol:
     """Return the native dialect with its limits."""
-    return NativeProtocol(
-        max_rows=limits.max_rows,
-        max_depth=limits.max_json_depth,
-        max_text_chars=limits.max_text_chars,
-        max_gzip_bytes=limits.max_body_bytes if limits.gzip_requests else 0,
-    )
+    return NativeProtocol(**_body_limits(limits))
+
+
+def build_explain_protocol(limits: LimitsSettings) -> ExplainProtocol:
+    """Return the native dialect for the routes that explain."""
+    return ExplainProtocol(**_body_limits(limits))
+
+
+def _body_limits(limits: LimitsSettings) -> dict[str, int]:
+    return {
+        "max_rows": limits.max_rows,
+        "max_depth": limits.max_json_depth,
+        "max_text_chars": limits.max_text_chars,
+        "max_gzip_bytes": limits.max_body_bytes if limits.gzip_requests else 0,
+    }
 
 
 def build_limits(settings: Settings) -> Limits:
@@ -58,6 +69,11 @@ def build_limits(settings: Settings) -> Limits:
         batch_rows=settings.batching.max_rows,
         batch_window_s=settings.batching.window_ms / 1e3,
     )
+
+
+def build_explain_limits(settings: ExplainSettings) -> ExplainLimits:
+    """Return what the settings say of explanations."""
+    return ExplainLimits(budget_s=settings.budget_s, max_rows=settings.max_rows, max_queue=settings.max_queue)
 
 
 def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
@@ -123,16 +139,22 @@ def build_app(
     if stopwatch is not None:
         router, recorder, protocol = stopwatch.around(router, recorder, protocol)
     lifetime = ("worker.started", "worker.stopped") if shared else ("server.started", "server.stopped")
-    predictions = Predictions(
-        Engine(router, recorder, limits=build_limits(settings)),
-        protocol,
+    engine = Engine(
+        router, recorder, limits=build_limits(settings), explain=build_explain_limits(settings.explain)
+    )
+    serve = partial(
+        Predictions,
+        engine,
         metrics=metrics,
         log=log,
         max_body_bytes=settings.limits.max_body_bytes,
         log_inputs=settings.log.inputs,
     )
     return App(
-        predictions=predictions,
+        predictions=serve(protocol),
+        explanations=serve(
+            build_explain_protocol(settings.limits), routes=(EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE)
+        ),
         pool=pool,
         metrics=metrics,
         log=log,

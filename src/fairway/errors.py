@@ -40,6 +40,7 @@ FairwayError
 |  + UnsupportedEncoding   content_encoding
 |  + BodyTooLarge          body_too_large
 |  + TooManyRows           too_many_rows
+|  + TooManyToExplain      explain_too_many_rows
 |  + HeadersTooLarge       headers_too_large
 |  + UriTooLong            uri_too_long
 |  + RequestTimeout        request_timeout      the client kept the server waiting
@@ -52,6 +53,8 @@ FairwayError
 |  + ModelNotReady         model_not_ready
 |  + Overloaded            overloaded
 |  + PredictionTimeout     predict_timeout
+|  + ExplanationFailed     explanation_failed   the model's answers to changed rows cannot be explained
+|  + ExplanationTimeout    explanation_timeout  the model is too slow for the least that could be said
 + BatchError               batch_failed         a file could not be scored
 |  + TableInvalid          table_invalid        the input is damaged or lacks columns of the model
 |  + OutputExists          output_exists        nothing is overwritten
@@ -510,6 +513,20 @@ class TooManyRows(RequestError):
         )
 
 
+class TooManyToExplain(RequestError):
+    """The body holds more rows than are explained in one call."""
+
+    code = "explain_too_many_rows"
+    title = "Too many rows are to be explained"
+    status = 413
+
+    def __init__(self, rows: int, limit: int) -> None:
+        super().__init__(
+            f"the body holds {rows} rows; at most {limit} are explained in one call",
+            hint="send fewer rows per call, or raise explain.max_rows",
+        )
+
+
 class HeadersTooLarge(RequestError):
     """The headers have more bytes, or are more, than the limits."""
 
@@ -618,6 +635,27 @@ class PredictionTimeout(PredictionError):
     code = "predict_timeout"
     title = "The model took too long"
     status = 504
+
+
+class ExplanationFailed(PredictionError):
+    """The model's answers to changed rows are errors, or no finite numbers."""
+
+    code = "explanation_failed"
+    title = "The prediction could not be explained"
+
+
+class ExplanationTimeout(PredictionError):
+    """The model is too slow for the least that an explanation needs."""
+
+    code = "explanation_timeout"
+    title = "The explanation took too long"
+    status = 504
+
+    def __init__(self, budget_s: float) -> None:
+        super().__init__(
+            f"the model is too slow to be explained within {budget_s:.3g} s",
+            hint="explain fewer rows per call, or raise explain.budget_s",
+        )
 
 
 class BatchError(FairwayError):

@@ -6,6 +6,7 @@ made for every call.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import queue
 import threading
@@ -106,24 +107,43 @@ class Call:
         self.turn: Any = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExplainWish:
+    """What a caller wants to be explained of a prediction.
+
+    Attributes:
+        of: Name of a class or an output, `each`, or the empty string for what was predicted.
+        method: `auto`, `shapley` for contributions of whole inputs, `words` for weights of words.
+        seed: Which samples are drawn.
+        is_required: Whether the explanation is what the call is for; else an error takes its place.
+    """
+
+    of: str = ""
+    method: str = "auto"
+    seed: int = 0
+    is_required: bool = False
+
+
 class Target:
     """What a call asks for, read from its route and headers; the body is untouched.
 
     Attributes:
         id: Prediction id: the id of the call. Row n of the call is `<id>.<n>`.
         reference: Model reference as written in the path, or the empty string for the default model.
-        include: What the caller wants beside the outputs: any of `probabilities`, `flags`.
+        include: What the caller wants beside the outputs: any of `probabilities`, `flags`, `explanation`.
         call: The call itself.
+        explain: What is to be explained; None for most calls.
         form: How the body was written (set by the protocol when it reads the body, used when it encodes).
     """
 
-    __slots__ = ("call", "form", "id", "include", "reference")
+    __slots__ = ("call", "explain", "form", "id", "include", "reference")
 
     def __init__(self, call: Call, reference: str, include: frozenset[str] = frozenset()) -> None:
         self.id = call.id
         self.call = call
         self.reference = reference
         self.include = include
+        self.explain: ExplainWish | None = None
         self.form: Any = None
 
 
@@ -334,9 +354,10 @@ class Prediction:
         classes: Class labels as texts, in the order of the probabilities.
         columns: The rows that were read.
         timing: Where the time went.
+        explanations: One document per row; None when none was asked for.
     """
 
-    __slots__ = ("classes", "columns", "id", "model", "outputs", "timing", "version")
+    __slots__ = ("classes", "columns", "explanations", "id", "model", "outputs", "timing", "version")
 
     def __init__(
         self,
@@ -356,6 +377,7 @@ class Prediction:
         self.outputs = outputs
         self.columns = columns
         self.timing = timing
+        self.explanations: list[dict[str, Any]] | None = None
 
 
 class Reply:

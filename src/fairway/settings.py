@@ -7,6 +7,7 @@ Settings
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
                         predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
++ explain               budget_s  max_rows  max_queue
 + log                   access  inputs  level
 ```
 
@@ -126,6 +127,22 @@ class BatchingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainSettings:
+    """How much an explanation may cost."""
+
+    budget_s: float = _setting(
+        2.0,
+        "Seconds that the explanations of one call may take together; what was reached by then is answered.",
+        minimum=0.01,
+        maximum=3600,
+    )
+    max_rows: int = _setting(10, "Most rows of a call that is explained.", minimum=1, maximum=10_000)
+    max_queue: int = _setting(
+        8, "Most calls that are explained or wait for it; further ones get 503.", minimum=1, maximum=10_000
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What the server writes to its log."""
 
@@ -148,6 +165,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
     batching: BatchingSettings = field(default_factory=BatchingSettings)
+    explain: ExplainSettings = field(default_factory=ExplainSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 
@@ -155,6 +173,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "server": ServerSettings,
     "limits": LimitsSettings,
     "batching": BatchingSettings,
+    "explain": ExplainSettings,
     "log": LogSettings,
 }
 

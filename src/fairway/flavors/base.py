@@ -63,7 +63,10 @@ class ModelFiles:
 
 
 class Predictor(Protocol):
-    """A model bound to its signature: columns in, outputs out. Thread-safe."""
+    """A model bound to its signature: columns in, outputs out. Thread-safe.
+
+    If its library tells exactly what each input adds to a prediction, see `contributions.py`.
+    """
 
     def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:
         """Predict every row of *columns*.

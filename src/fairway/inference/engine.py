@@ -7,6 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
+from fairway.inference.explain.desk import ExplainLimits, ExplanationDesk
 from fairway.inference.lane import Lane
 from fairway.inference.loaded import LoadedModel
 from fairway.inference.scheduling import HELD_S, Limits
@@ -43,13 +44,22 @@ class Engine:
         router: Chooses the version.
         recorder: Gets every prediction before it is written down.
         limits: How many large calls may be read or written at once, and for how long.
+        explain: What explanations may cost.
     """
 
-    def __init__(self, router: Router, recorder: Recorder, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        recorder: Recorder,
+        *,
+        limits: Limits | None = None,
+        explain: ExplainLimits | None = None,
+    ) -> None:
         self._router = router
         self._recorder = recorder
         limits = limits or Limits()
         self._large_calls = Lane("large calls", timeout_s=limits.timeout_s, max_queue=limits.max_queue)
+        self._desk = ExplanationDesk(explain or ExplainLimits(), timeout_s=limits.timeout_s)
 
     async def answer(self, call: Call, protocol: Dialect) -> Reply:
         """Return the reply to a call.
@@ -84,6 +94,8 @@ class Engine:
             outputs=outputs,
             timing=timing,
         )
+        if target.explain is not None:
+            prediction.explanations = await self._desk.explain(model, prediction, target.explain)
         self._recorder.record(target, prediction)
         if len(call.body) <= INLINE_BYTES:
             reply = protocol.encode(target, prediction)
@@ -111,7 +123,7 @@ class _OneModel:
         """Keep nothing."""
 
 
-def engine_of(model: LoadedModel) -> Engine:
+def engine_of(model: LoadedModel, *, explain: ExplainLimits | None = None) -> Engine:
     """Return an engine that always answers with *model* and records nothing."""
     only = _OneModel(model)
-    return Engine(only, only)
+    return Engine(only, only, explain=explain)

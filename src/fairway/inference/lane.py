@@ -72,12 +72,16 @@ class Lane:
         name: What runs here, for messages.
         timeout_s: Longest time that a caller waits.
         max_queue: Most calls that run, wait or hang.
+        threads: How many calls run at once.
     """
 
-    def __init__(self, name: str, *, timeout_s: float, max_queue: int = MAX_QUEUE) -> None:
+    def __init__(
+        self, name: str, *, timeout_s: float, max_queue: int = MAX_QUEUE, threads: int = THREADS
+    ) -> None:
         self._name = name
         self.timeout_s = timeout_s
         self._max_queue = max_queue
+        self._at_once = threads
         self._lock = threading.Lock()
         self._waiting = 0
         self._hung = 0
@@ -183,7 +187,7 @@ class Lane:
     def _start_thread(self) -> None:
         # Asked, not remembered: a fork leaves threads behind in the parent.
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        wanted = min(THREADS + self._hung, MAX_THREADS, self._hung + max(1, self._waiting))
+        wanted = min(self._at_once + self._hung, MAX_THREADS, self._hung + max(1, self._waiting))
         if len(self._threads) < wanted:
             thread = threading.Thread(target=self._serve, name=f"fairway-{self._name}", daemon=True)
             self._threads.append(thread)
@@ -206,7 +210,7 @@ class Lane:
             was_hung, job.is_hung = job.is_hung, False
             self._hung -= was_hung
         if was_hung:  # another thread has taken the place of this one
-            return len(self._threads) <= THREADS + self._hung
+            return len(self._threads) <= self._at_once + self._hung
         if outcome is MORE:
             self._work.put(job)
             return True

@@ -67,6 +67,11 @@ class LoadedModel:
         )
 
     @property
+    def predictor(self) -> Predictor:
+        """What answers: the model bound to its signature."""
+        return self._predictor
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the manifest."""
         return self.bundle.digest

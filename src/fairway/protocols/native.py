@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -21,26 +20,23 @@ from fairway.bundle.validation import RowTypes, Validator, json_kind
 from fairway.errors import (
     BodyShape,
     FairwayError,
-    MalformedRequest,
     SignatureMismatch,
     TooManyRows,
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from fairway.messages import Call, Columns, LongList, Outputs, Prediction, Reply, Row, Target
+from fairway.messages import Call, Columns, ExplainWish, LongList, Outputs, Prediction, Reply, Row, Target
 from fairway.protocols.base import ReadsBodies
 from fairway.protocols.compressed import gunzip
 from fairway.protocols.json_body import MAX_DEPTH, parse_json
 from fairway.protocols.problems import problem_reply
+from fairway.protocols.query import read_include
 from fairway.protocols.repair import HINT, corrected_body, corrected_row
 from fairway.protocols.slices import decode_slices, encode_slices, end_of_rows
 
 ENVELOPES = ("features", "input", "inputs", "instances", "data", "records")
-INCLUDES = frozenset({"probabilities", "flags"})
 _TUTORIAL_KEYS = frozenset({"features", "input"})
 _LIST_KINDS = frozenset({"vector", "text_list", "category_list"})
-_NOTHING: frozenset[str] = frozenset()
-_MAX_PARAMETERS = 100
 
 SLICE_BYTES = 64 * 1024
 SLICE_ROWS = 1024
@@ -110,12 +106,20 @@ class NativeProtocol:
 
     def open(self, call: Call) -> Target:
         """Read the reference from the path and `include` from the query; unpack the body if need be."""
+        self.accept(call)
+        if not call.query:
+            return Target(call, _reference_in(call.path))
+        target = Target(call, _reference_in(call.path), read_include(call.query))
+        if "explanation" in target.include:
+            target.explain = ExplainWish()
+        return target
+
+    def accept(self, call: Call) -> None:
+        """Refuse a body that is not JSON; unpack a compressed one."""
         encoding = call.header("content-encoding")
         if encoding:
             self._unpack(call, encoding.lower())
         _check_media_type(call)
-        include = _read_include(call.query) if call.query else _NOTHING
-        return Target(call, _reference_in(call.path), include)
 
     def _unpack(self, call: Call, encoding: str) -> None:
         if encoding == "identity":
@@ -148,8 +152,9 @@ class NativeProtocol:
         """Write outputs, and what `include` asks for, in the form of the request."""
         flags = _flags(prediction.columns, prediction.outputs)
         outputs, classes = prediction.outputs, prediction.classes
-        if target.form.single or len(outputs) <= self._slice_rows:
-            body = msgspec.json.encode(_body(target, outputs, classes, flags))
+        if target.form.single or len(outputs) <= self._slice_rows or prediction.explanations is not None:
+            document = _body(target, outputs, classes, flags, prediction.explanations)
+            body = msgspec.json.encode(document)
         else:
             body = encode_slices(
                 _body(
@@ -195,25 +200,6 @@ def _refuse_media_type(essence: str, body: bytes) -> None:
     raise UnsupportedMediaType(
         "this route reads JSON in UTF-8", hint="send the header Content-Type: application/json"
     )
-
-
-def _read_include(query: str) -> frozenset[str]:
-    wanted: set[str] = set()
-    if query.count("&") >= _MAX_PARAMETERS:
-        raise MalformedRequest("query_invalid", f"the query has more than {_MAX_PARAMETERS} parameters")
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name != "include":
-            raise MalformedRequest(
-                "query_invalid", f"there is no query parameter {name[:80]!a}", hint="known: include"
-            )
-        wanted.update(item for item in value.split(",") if item)
-    if unknown := sorted(wanted - INCLUDES):
-        raise MalformedRequest(
-            "query_invalid",
-            f"include does not know {unknown[0][:80]!a}",
-            hint=f"known: {', '.join(sorted(INCLUDES))}",
-        )
-    return frozenset(wanted)
 
 
 def _reference_in(path: str) -> str:
@@ -477,7 +463,11 @@ def _flags(columns: Columns, outputs: Outputs) -> list[dict[str, str]] | None:
 
 
 def _body(
-    target: Target, outputs: Outputs, classes: Sequence[str], flags: list[dict[str, str]] | None
+    target: Target,
+    outputs: Outputs,
+    classes: Sequence[str],
+    flags: list[dict[str, str]] | None,
+    explanations: list[dict[str, Any]] | None = None,
 ) -> Any:
     form: Form = target.form
     values = outputs.values
@@ -489,6 +479,8 @@ def _body(
         (answers,) = values.values()
         return {"prediction": answers[0] if form.key == "input" and form.single else answers}
     rows = _rows(target, outputs, classes, flags)
+    for row, explanation in zip(rows, explanations or (), strict=False):
+        row["explanation"] = explanation
     if is_tutorial:
         return _tutorial_body(form, rows, list(values))
     return rows[0] if form.single else {"predictions": rows}

@@ -31,7 +31,16 @@ from fairway.inference.pool import Pool
 from fairway.inference.turn import Turn
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
-from fairway.server.handlers import EventLog, Predictions, Receive, Scope, Send, is_predict_path, send_reply
+from fairway.server.handlers import (
+    EventLog,
+    Predictions,
+    Receive,
+    Scope,
+    Send,
+    is_explain_path,
+    is_predict_path,
+    send_reply,
+)
 from fairway.server.heads import Heads
 from fairway.server.health import health_document, live_document
 from fairway.server.metrics import MEDIA_TYPE, Metrics
@@ -52,6 +61,7 @@ class App:
 
     Args:
         predictions: Answers the predict routes; they bypass everything below.
+        explanations: Answers the explain routes in the same way.
         pool: The models.
         metrics: Counts requests.
         log: Gets one access line per request.
@@ -61,10 +71,11 @@ class App:
         tasks: Coroutine functions that run while the server does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root alone calls it, all by name
         self,
         *,
         predictions: Predictions,
+        explanations: Predictions,
         pool: Pool,
         metrics: Metrics,
         log: EventLog,
@@ -74,6 +85,7 @@ class App:
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.predictions = predictions
+        self._explanations = explanations
         self.heads = Heads()
         self.turn = Turn()
         self._pool = pool
@@ -124,6 +136,8 @@ class App:
             return
         if is_predict_path(scope["path"]):
             await self.predictions(scope, receive, send)
+        elif is_explain_path(scope["path"]):
+            await self._explanations(scope, receive, send)
         else:
             await self._serve(scope, receive, send, self._starlette)
 

@@ -23,6 +23,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREDICT_ROUTE = "/predict"
 MODEL_PREDICT_ROUTE = "/models/{ref}/predict"
+EXPLAIN_ROUTE = "/explain"
+MODEL_EXPLAIN_ROUTE = "/models/{ref}/explain"
 
 _MAX_JOINED_INLINE = 2**20
 """To copy more bytes than these takes so long that other calls would notice."""
@@ -39,11 +41,17 @@ class EventLog(Protocol):
 
 
 _MODEL_PREDICT = re.compile(r"/models/[^/]+/predict")
+_MODEL_EXPLAIN = re.compile(r"/models/[^/]+/explain")
 
 
 def is_predict_path(path: str) -> bool:
     """Tell whether a path is one of the predict routes."""
     return path == PREDICT_ROUTE or _MODEL_PREDICT.fullmatch(path) is not None
+
+
+def is_explain_path(path: str) -> bool:
+    """Tell whether a path is one of the explain routes."""
+    return path == EXPLAIN_ROUTE or _MODEL_EXPLAIN.fullmatch(path) is not None
 
 
 class Predictions:
@@ -56,6 +64,7 @@ class Predictions:
         log: Gets one access line per call, and the cause of every 5xx.
         max_body_bytes: Largest body.
         log_inputs: Whether access lines hold the rows.
+        routes: How metrics and access lines name the route without a reference, and the one with it.
     """
 
     def __init__(
@@ -67,8 +76,10 @@ class Predictions:
         log: EventLog,
         max_body_bytes: int,
         log_inputs: bool = False,
+        routes: tuple[str, str] = (PREDICT_ROUTE, MODEL_PREDICT_ROUTE),
     ) -> None:
         self._engine = engine
+        self._route, self._model_route = routes
         self._protocol = protocol
         self._metrics = metrics
         self._log = log
@@ -142,7 +153,7 @@ class Predictions:
 
     def _note(self, call: Call, reply: Reply, *, code: str = "") -> None:
         seconds = time.perf_counter() - call.started
-        route = PREDICT_ROUTE if call.path == PREDICT_ROUTE else MODEL_PREDICT_ROUTE
+        route = self._route if call.path == self._route else self._model_route
         self._metrics.count_request(route, reply.status, seconds)
         if call.prediction is not None and not self._log_inputs:
             self._log.access(_access_line(call, call.prediction, route, reply.status, seconds))
