@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         bench,
         compile,  # noqa: A004 - the verb
         doctor,
+        explain,
         list_models,
         load,
         pack,
@@ -46,6 +47,7 @@ __all__ = [
     "compile",
     "doctor",
     "errors",
+    "explain",
     "list_models",
     "load",
     "open_bundle",

@@ -18,6 +18,7 @@ EXPECTED = [
     "compile",
     "doctor",
     "errors",
+    "explain",
     "list_models",
     "load",
     "open_bundle",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fairway.api.diagnosis import Check, doctor
 from fairway.api.packing import compile, pack, pull, push  # noqa: A004 - the verb
-from fairway.api.predicting import load, predict, score
+from fairway.api.predicting import explain, load, predict, score
 from fairway.api.serving import bench, serve, tune
 from fairway.api.versions import PRODUCTION, ModelView, alias, list_models, remove_alias, rollback, show
 
@@ -20,6 +20,7 @@ __all__ = [
     "bench",
     "compile",
     "doctor",
+    "explain",
     "list_models",
     "load",
     "pack",

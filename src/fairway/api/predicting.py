@@ -13,7 +13,10 @@ from fairway.api._common import open_to_look_up, outside_loop, settings_of
 
 if TYPE_CHECKING:
     from fairway.batch.local import Progress, ScoreSummary
+    from fairway.client._wire import Request
     from fairway.inference.loaded import LoadedModel
+    from fairway.protocols.base import Dialect
+    from fairway.settings import Settings
 
 
 def load(
@@ -60,7 +63,7 @@ def predict(
     Args:
         reference: A reference, or the path of a bundle.
         data: A record, a list of records, a frame, or a body as JSON text.
-        include: What to add: any of `probabilities`, `flags`.
+        include: What to add: any of `probabilities`, `flags`, `explanation`.
         predictor: See `load`.
         home: Folder of the registry.
 
@@ -69,17 +72,64 @@ def predict(
     """
     from fairway.assemble import build_protocol
     from fairway.client._wire import predict_request
-    from fairway.inference.engine import engine_of
-    from fairway.messages import Call
 
     settings = settings_of(home)
     model = load(reference, predictor=predictor, home=settings.home)
     body = data.encode() if isinstance(data, str) else data
     request = predict_request(body, include=include)
-    query = request.target.partition("?")[2]
-    call = Call("POST", "/predict", query, lambda _: "", request.body or b"")
-    protocol = build_protocol(settings.limits)
-    reply = outside_loop(lambda: asyncio.run(engine_of(model).answer(call, protocol)))
+    return _answer(model, request, build_protocol(settings.limits), settings)
+
+
+def explain(
+    reference: str | Path,
+    data: Any,
+    *,
+    of: str = "",
+    method: str = "auto",
+    seed: int = 0,
+    predictor: str | None = None,
+    home: str | Path | None = None,
+) -> Any:
+    """Predict without a server and say why: what each input contributed, what each word weighs.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        data: See `predict`; at most `explain.max_rows` rows.
+        of: Name of a class or an output, or `each`. Default: what is predicted.
+        method: `shapley` for contributions of whole inputs, `words` for weights of words. Default: what fits
+            the inputs.
+        seed: Which samples are drawn, where samples are drawn.
+        predictor: See `load`.
+        home: Folder of the registry.
+
+    Returns:
+        The JSON document that a server would answer: the prediction with the key `explanation`.
+
+    Raises:
+        ExplanationFailed: The model's answers to changed rows cannot be explained.
+        ExplanationTimeout: It is too slow for the least that could be said within `explain.budget_s`.
+        TooManyToExplain: There are too many rows.
+    """
+    from fairway.assemble import build_explain_protocol
+    from fairway.client._wire import explain_request
+
+    settings = settings_of(home)
+    model = load(reference, predictor=predictor, home=settings.home)
+    body = data.encode() if isinstance(data, str) else data
+    request = explain_request(body, of=of, method=method, seed=seed)
+    return _answer(model, request, build_explain_protocol(settings.limits), settings)
+
+
+def _answer(model: LoadedModel, request: Request, protocol: Dialect, settings: Settings) -> Any:
+    """Return what a server would answer to a request."""
+    from fairway.assemble import build_explain_limits
+    from fairway.inference.engine import engine_of
+    from fairway.messages import Call
+
+    path, _, query = request.target.partition("?")
+    call = Call("POST", path, query, lambda _: "", request.body or b"")
+    engine = engine_of(model, explain=build_explain_limits(settings.explain))
+    reply = outside_loop(lambda: asyncio.run(engine.answer(call, protocol)))
     return json.loads(reply.body)
 
 

@@ -31,6 +31,7 @@ VERBS = (
     "rollback",
     "serve",
     "predict",
+    "explain",
     "score",
     "bench",
     "tune",

@@ -20,7 +20,9 @@ from fairway.errors import UsageError
 )
 @click.argument("reference")
 @click.argument("data", metavar="JSON|@FILE|-")
-@click.option("--include", metavar="NAMES", default="", help="What to add: probabilities, flags.")
+@click.option(
+    "--include", metavar="NAMES", default="", help="What to add: probabilities, flags, explanation."
+)
 @predictor_option
 @click.option("--server", metavar="URL", help="Ask a running server instead of the registry.")
 @click.option("--key", metavar="KEY", help="Key for the server.")

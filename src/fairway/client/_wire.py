@@ -106,7 +106,7 @@ def predict_request(data: Any, *, model: str | None = None, include: Iterable[st
         data: One record (a dict, a pandas Series, a flat list or array of numbers); many of them (a list of
             records or of lists, a frame, an array, a list of texts); or bytes: a JSON body to send as it is.
         model: Reference of the model, or None for the server's first one.
-        include: What to add to the outputs: `probabilities`, `flags`.
+        include: What to add to the outputs: `probabilities`, `flags`, `explanation`.
 
     Raises:
         UsageError: The data holds a value that JSON has no form for.
@@ -119,6 +119,25 @@ def predict_request(data: Any, *, model: str | None = None, include: Iterable[st
         return Request("POST", path + query, data, headers, raw=True)
     body, single = _body_of(_as_python(data))
     return Request("POST", path + query, encode(body), headers, single=single)
+
+
+def explain_request(
+    data: Any, *, model: str | None = None, of: str = "", method: str = "auto", seed: int = 0
+) -> Request:
+    """Return the request that asks for predictions of *data* with their explanations.
+
+    Args:
+        data: See `predict_request`.
+        model: Reference of the model, or None for the server's first one.
+        of: Class or output to be explained, `each`, or the empty string for what is predicted.
+        method: `auto`, `shapley` or `words`.
+        seed: Which samples are drawn.
+    """
+    request = predict_request(data, model=model)
+    path = request.target.removesuffix("/predict") + "/explain"
+    wishes = {"of": of, "method": method if method != "auto" else "", "seed": seed or ""}
+    query = urlencode({name: wish for name, wish in wishes.items() if wish != ""})
+    return dataclasses.replace(request, target=f"{path}?{query}" if query else path)
 
 
 def encode(value: Any) -> bytes:

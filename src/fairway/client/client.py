@@ -51,7 +51,7 @@ class Client:
                 body of your own; the document of the reply is then returned as it is.
             model: Reference such as `coffee`, `coffee:3` or `coffee@challenger`. Default: the server's
                 only or first model.
-            include: What to add to the outputs: `probabilities`, `flags`.
+            include: What to add to the outputs: `probabilities`, `flags`, `explanation`.
 
         Returns:
             A dict of the named outputs for one record, a list of such dicts for many.
@@ -64,9 +64,26 @@ class Client:
 
     def ask(self, data: Any, model: str | None = None, *, include: Iterable[str] = ()) -> Answer:
         """Do the same as `predict` and say also which version answered, and the prediction id."""
-        request = _wire.predict_request(data, model=model, include=include)
-        status, headers, body = self._send(request)
-        return _wire.read_answer(request, headers, _wire.read_reply(status, headers, body))
+        return self._answer(_wire.predict_request(data, model=model, include=include))
+
+    def explain(
+        self, data: Any, model: str | None = None, *, of: str = "", method: str = "auto", seed: int = 0
+    ) -> Any:
+        """Return the predictions for *data* with the key `explanation` in each.
+
+        Args:
+            data: As for `predict`; a server explains a few rows per call (its setting `explain.max_rows`).
+            model: As for `predict`.
+            of: Name of a class or an output, or `each`. Default: what is predicted.
+            method: `shapley` for contributions of whole inputs, `words` for weights of words. Default: what
+                fits the inputs.
+            seed: Which samples are drawn, where samples are drawn.
+
+        Raises:
+            RemoteError: The server refused the call, or could not explain; as for `predict`.
+        """
+        request = _wire.explain_request(data, model=model, of=of, method=method, seed=seed)
+        return self._answer(request).outputs
 
     def models(self) -> list[dict[str, Any]]:
         """Return what the server says of each model that it serves."""
@@ -104,6 +121,10 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({str(self._address)!r})"
+
+    def _answer(self, request: Request) -> Answer:
+        status, headers, body = self._send(request)
+        return _wire.read_answer(request, headers, _wire.read_reply(status, headers, body))
 
     def _get(self, target: str, *, accept: tuple[int, ...] = ()) -> Any:
         return _wire.read_reply(*self._send(Request("GET", target)), accept=accept)

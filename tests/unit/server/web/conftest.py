@@ -221,7 +221,14 @@ def make_site() -> Callable[..., Site]:
         predictions = Predictions(
             Engine(pool, metrics), NativeProtocol(), metrics=metrics, log=log, max_body_bytes=10 * 2**20
         )
-        app = App(predictions=predictions, pool=pool, metrics=metrics, log=log, version="0.1.0")
+        app = App(
+            predictions=predictions,
+            explanations=predictions,
+            pool=pool,
+            metrics=metrics,
+            log=log,
+            version="0.1.0",
+        )
         return Site(app, pool, predictors)
 
     return make
