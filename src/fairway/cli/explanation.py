@@ -1,4 +1,4 @@
-"""An explanation on a terminal: signed bars of plus and minus, words between the same signs; colour is extra."""
+"""An explanation on a terminal: bars of plus and minus, words between the same signs; colour is extra."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ BAR_CHARS = 24
 _NAME_CHARS = 40
 _LEAST_SHARE = 0.1
 """Of the heaviest word's weight: lighter words are not marked in the text."""
+
+_LEAST_ERROR = 1e-4
+"""Of the longest bar: what is less is a matter of rounding."""
 
 _METHODS = {
     "trees": "exact contributions in the model's trees",
@@ -119,8 +122,8 @@ def _bars(entries: Sequence[tuple[str, float, Mapping[str, Any]]]) -> None:
         length = round(abs(value) / longest * BAR_CHARS)
         left, right = ("-" * length, "") if value < 0 else ("", "+" * length)
         bar = f"{left:>{BAR_CHARS}}|{right:<{BAR_CHARS}}"
-        error = entry["standard_error"]
-        about = f" ± {error:.2g}" if error else ""
+        error = entry["standard_error"] or 0.0
+        about = f" ± {error:.2g}" if error > _LEAST_ERROR * longest else ""
         text = f"  {clean(name)[:_NAME_CHARS]:<{width}}  {value:>+10.4g}  {bar}{about}".rstrip()
         click.echo(click.style(text, fg=_colour(value) if length else None))
     if len(entries) > MAX_ENTRIES:

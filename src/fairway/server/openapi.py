@@ -8,6 +8,7 @@ from typing import Any
 from fairway.bundle.signature import Signature
 from fairway.errors import error_codes
 from fairway.inference.loaded import LoadedModel
+from fairway.server.openapi_explain import EXPLAIN_PARAMETERS, EXPLANATION
 
 _VERSION = "3.1.0"
 
@@ -25,9 +26,14 @@ def openapi_document(models: Sequence[LoadedModel], *, version: str) -> dict[str
         default = models[0]
         operation = _predict(default, default.name, f"Predict with {default.name}, the default", "predict")
         paths["/predict"] = {"post": operation}
+        paths["/explain"] = {
+            "post": _explain(default, default.name, f"Explain {default.name}, the default", "explain")
+        }
     for place, model in places.items():
         operation = _predict(model, place, f"Predict with {place}", f"predict_{_identifier(place)}")
         paths[f"/models/{place}/predict"] = {"post": operation}
+        operation = _explain(model, place, f"Explain {place}", f"explain_{_identifier(place)}")
+        paths[f"/models/{place}/explain"] = {"post": operation}
     paths |= _model_paths() | _service_paths()
     return {
         "openapi": _VERSION,
@@ -50,10 +56,12 @@ def _identifier(place: str) -> str:
 
 
 def _schemas(places: Mapping[str, LoadedModel]) -> dict[str, Any]:
-    found: dict[str, Any] = {"Problem": _PROBLEM}
+    found: dict[str, Any] = {"Problem": _PROBLEM, "Explanation": EXPLANATION}
     for place, model in places.items():
         found[f"{_identifier(place)}_record"] = model.signature.input_schema()
-        found[f"{_identifier(place)}_prediction"] = model.signature.output_schema()
+        prediction = model.signature.output_schema()
+        prediction["properties"]["explanation"] = _reference("Explanation")
+        found[f"{_identifier(place)}_prediction"] = prediction
     return found
 
 
@@ -88,6 +96,14 @@ def _predict(model: LoadedModel, place: str, summary: str, operation_id: str) ->
             **_problems(400, 404, 413, 415, 422, 500, 503, 504),
         },
     }
+
+
+def _explain(model: LoadedModel, place: str, summary: str, operation_id: str) -> dict[str, Any]:
+    """Return the operation of an explain route: that of predicting, with more parameters."""
+    operation = _predict(model, place, summary, operation_id)
+    operation["parameters"] = [_INCLUDE, *EXPLAIN_PARAMETERS]
+    operation["description"] = "The prediction with the key `explanation` in every row."
+    return operation
 
 
 def _body_schema(record: dict[str, Any], signature: Signature) -> dict[str, Any]:
@@ -157,7 +173,7 @@ _INCLUDE = {
     "name": "include",
     "in": "query",
     "description": "What to add to each prediction, separated by commas.",
-    "schema": {"type": "array", "items": {"enum": ["probabilities", "flags"]}},
+    "schema": {"type": "array", "items": {"enum": ["probabilities", "flags", "explanation"]}},
     "style": "form",
     "explode": False,
 }

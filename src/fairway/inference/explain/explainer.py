@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fairway.errors import ExplanationFailed, MalformedRequest, ModelFailed
-from fairway.inference.explain.asking import Clock, Coalitions, Texts
+from fairway.inference.explain.asking import BLOCK_ROWS, Clock, Coalitions, Texts
 from fairway.inference.explain.knowledge import Knowledge
 from fairway.inference.explain.lime import weigh
 from fairway.inference.explain.quantities import measured, quantities_of
@@ -109,14 +109,14 @@ class Explainer:
     @staticmethod
     def _shares(coalitions: Coalitions, seed: int, clock: Clock) -> tuple[Shares, NDArray[np.float64]]:
         """Return contributions, exact if there is time for it, and the mean answer to the background."""
-        players = coalitions.players
+        players, most = coalitions.players, coalitions.rows
         empty, full = coalitions.ends()
-        affordable = (clock.budget_s - clock.spent_s) * coalitions.asked / clock.spent_s
-        if players <= MAX_EXACT_PLAYERS and 2**players * coalitions.rows <= _SHARE_OF_EXACT * affordable:
+        affordable = _affordable_rows(coalitions, clock)
+        if players <= MAX_EXACT_PLAYERS and 2**players * most <= _SHARE_OF_EXACT * affordable:
             return exact_shares(coalitions.worth, players), empty
         # A few good walks say more than one that compares with many rows.
         rows = max(_LEAST_ROWS, int(affordable / (2 * players * _WANTED_PAIRS)))
-        if rows < coalitions.rows:
+        if rows < most:
             coalitions.compare_with(rows)
             empty, full = coalitions.ends()
         shares = sampled_shares(
@@ -135,3 +135,15 @@ class Explainer:
                 texts.answers, len(words.units), seed=wish.seed, block=texts.block, is_over=clock.is_over
             )
         report.add_words(words, weights, seed=wish.seed)
+
+
+def _affordable_rows(coalitions: Coalitions, clock: Clock) -> float:
+    """Return how many rows there is time to ask for, from what a few and many rows cost."""
+    many_rows, many_s = 2 * coalitions.rows, clock.spent_s
+    coalitions.compare_with(1)
+    started = clock.spent_s
+    coalitions.ends()
+    few_s = clock.spent_s - started
+    coalitions.compare_with(many_rows // 2)
+    per_row = max(many_s - few_s, 0.05 * many_s) / many_rows
+    return max(clock.budget_s - clock.spent_s, 0.0) / (per_row + few_s / BLOCK_ROWS)

@@ -104,6 +104,19 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "A signature cannot be learnt from the example table: it is empty, or a column mixes kinds.",
         "Give a few dozen rows as they will arrive in production, each column of one kind.",
     ),
+    "explain_too_many_rows": (
+        "An explanation asks the model for hundreds of rows, so only a few rows are explained in one call.",
+        "Send fewer rows per call. Who runs the server may raise `explain.max_rows`.",
+    ),
+    "explanation_failed": (
+        "To explain a prediction the model is asked about changed rows, and on one of these it raised an "
+        "error or answered with no finite number. The prediction itself is not concerned.",
+        "Ask for the prediction alone. The server's log holds the cause under the id of the request.",
+    ),
+    "explanation_timeout": (
+        "The model takes too long for the least that an explanation needs.",
+        "Explain fewer rows per call. Who runs the server may raise `explain.budget_s`.",
+    ),
     "extra_missing": (
         "This needs a package that the core of fairway does not install.",
         "Run the `pip install` line that stands in the hint.",

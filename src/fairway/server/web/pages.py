@@ -30,6 +30,8 @@ from fairway.server.web.text import json_text, shown
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 _MANY_INPUTS = 30
+_EXPLAIN = "explain"
+"""In the query, where no input's name can be: the form was sent to be explained, too."""
 _CALL_HEADERS = {"content-type": "application/json", "accept": "application/json"}
 
 
@@ -99,9 +101,11 @@ class Pages:
         except FairwayError as error:
             return self.refused(request, error)
         record = forms.record_of(texts, model.signature)
-        reply = await self._predict(self._call(request.path_params["name"], model, record))
+        explain = _EXPLAIN in request.query_params
+        reply = await self._predict(self._call(request.path_params["name"], model, record, explain=explain))
         if reply.status == 200:
-            outcome: dict[str, Any] = {"result": results.result_of(reply, model.signature), "record": record}
+            result = results.result_of(reply, model.signature, record)
+            outcome: dict[str, Any] = {"result": result, "record": record}
             return self._form_page(request, model, texts, outcome)
         problem = results.problem_of(reply)
         by_input, others = results.messages_of(problem, model.signature, texts)
@@ -194,8 +198,9 @@ class Pages:
         return bytes(body)
 
     @staticmethod
-    def _call(reference: str, model: facts.ServedModel, record: Mapping[str, Any]) -> Call:
+    def _call(reference: str, model: facts.ServedModel, record: Mapping[str, Any], *, explain: bool) -> Call:
         include = "include=probabilities,flags" if model.signature.classes else "include=flags"
+        include += ",explanation" if explain else ""
         path = f"/models/{reference}/predict"
         # A list of one row, because a record of one key could be taken for an envelope.
         body = json_text([record]).encode("utf-8")

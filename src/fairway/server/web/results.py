@@ -10,6 +10,7 @@ from fairway.messages import Reply
 from fairway.server.web.facts import is_plain
 from fairway.server.web.fields import Message
 from fairway.server.web.forms import Texts, parse_number, texts_of
+from fairway.server.web.reasons import reasons_of
 from fairway.server.web.snippets import parse_json
 from fairway.server.web.text import number_text, shown, shown_lines
 
@@ -26,8 +27,14 @@ def header_of(reply: Reply, name: str) -> str:
     return next((value.decode("latin-1") for key, value in reply.headers if key == wanted), "")
 
 
-def result_of(reply: Reply, signature: Signature) -> dict[str, Any]:
-    """Return what the result section shows; the keys are described in `_result.html`."""
+def result_of(reply: Reply, signature: Signature, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the result section shows; the keys are described in `_result.html`.
+
+    Args:
+        reply: The engine's reply to a list of one row.
+        signature: Inputs and outputs.
+        record: The row; an explanation of its texts is shown in them.
+    """
     answer = _only_row(parse_json(reply.body))
     outputs = [
         _output(output.name, answer.get(output.name)) | {"is_plain": is_plain(signature)}
@@ -37,6 +44,7 @@ def result_of(reply: Reply, signature: Signature) -> dict[str, Any]:
         "outputs": outputs,
         "bars": bars_of(answer.get("probabilities") or {}),
         "flags": flags_of(answer.get("flags") or {}, signature),
+        "reasons": reasons_of(answer.get("explanation"), record or {}),
         "id": header_of(reply, "fairway-prediction-id"),
         "reference": header_of(reply, "fairway-model"),
     }

@@ -26,6 +26,11 @@ def shown_lines(text: str, limit: int = 20_000) -> str:
     return "\n".join(shown(line, limit) for line in text[:limit].splitlines()).strip()
 
 
+def visible_lines(text: str) -> str:
+    """Return a piece of a longer text as `shown` does, but with every space and line end where it is."""
+    return "".join(c if c in "\n\t" else _visible(c) for c in text)
+
+
 def number_text(value: float, digits: int | None = None) -> str:
     """Return a number as a person writes it: no trailing `.0`, no needless exponent.
 
