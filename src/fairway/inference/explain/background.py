@@ -52,7 +52,8 @@ def background_of(bundle: Bundle) -> Background:
     golden = bundle.golden.columns(Validator(signature))
     described: Mapping[str, Any] = bundle.profile.get("inputs", {})
     drawn = {
-        entry.name: _draw(entry, described.get(entry.name, {}), n) for n, entry in enumerate(signature.inputs)
+        entry.name: _draw(entry, described.get(entry.name, {}), n, golden.column(n))
+        for n, entry in enumerate(signature.inputs)
     }
     if not any(values is not None for values in drawn.values()):
         columns = [golden.column(n) for n in range(len(signature.inputs))]
@@ -71,7 +72,7 @@ def _repeated(values: Sequence[Any], place: int) -> list[Any]:
     return [values[n % len(values)] for n in order]
 
 
-def _draw(entry: Input, profile: Mapping[str, Any], place: int) -> list[Any] | None:
+def _draw(entry: Input, profile: Mapping[str, Any], place: int, golden: Sequence[Any]) -> list[Any] | None:
     """Return values as they were distributed, in a random order; None where the profile does not tell."""
     import numpy as np
 
@@ -80,7 +81,7 @@ def _draw(entry: Input, profile: Mapping[str, Any], place: int) -> list[Any] | N
     # One value from the middle of each hundredth: a spread that chance cannot spoil.
     levels = (np.arange(ROWS) + 0.5) / ROWS
     is_counted = "levels" in profile
-    values = _categories(entry, profile, levels) if is_counted else _numbers(entry, profile, levels)
+    values = _categories(entry, profile, levels) if is_counted else _numbers(entry, profile, levels, golden)
     if not values:
         return None
     random = np.random.default_rng([_SEED, place])
@@ -107,22 +108,28 @@ def _categories(entry: Input, profile: Mapping[str, Any], levels: NDArray[np.flo
     return [names[n] for n in places]
 
 
-def _numbers(entry: Input, profile: Mapping[str, Any], levels: NDArray[np.float64]) -> list[Any]:
+def _numbers(
+    entry: Input, profile: Mapping[str, Any], levels: NDArray[np.float64], golden: Sequence[Any]
+) -> list[Any]:
     import numpy as np
 
     edges, counts = np.array(profile["edges"]), np.array(profile["counts"], dtype=float)
     if len(edges) < 2:
         values = np.full(len(levels), edges[0])
-    elif entry.kind == "integer" or _are_whole(edges):
+    elif entry.kind == "integer" or _are_whole(edges, golden):
         values = _whole(edges, counts, profile["mean"], levels)
     else:
         values = np.interp(levels, np.concatenate([[0.0], np.cumsum(counts) / counts.sum()]), edges)
     return [int(v) for v in values] if entry.kind == "integer" else values.tolist()
 
 
-def _are_whole(edges: NDArray[np.float64]) -> bool:
-    """Tell whether a number's deciles are all whole: it counts something, or says yes and no."""
-    return bool((edges == edges.round()).all())
+def _are_whole(edges: NDArray[np.float64], golden: Sequence[Any]) -> bool:
+    """Tell whether a number counts something, or says yes and no: nothing that is known of it is a fraction.
+
+    The deciles between may be fractions all the same, for they lie between two values.
+    """
+    known = [edges[0], edges[-1], *(value for value in golden if value is not None)]
+    return all(float(value).is_integer() for value in known)
 
 
 def _whole(

@@ -79,8 +79,7 @@ class Explainer:
                 share = Clock(budget_s / 2 if with_words else budget_s)
                 self._add_inputs(report, wish, share)
             if with_words:
-                rest = Clock(max(budget_s - clock.spent_s, budget_s / 2))
-                self._add_words(report, wish, rest)
+                self._add_words(report, wish, max(budget_s - clock.spent_s, budget_s / 2))
         except ModelFailed as error:
             raise ExplanationFailed(
                 "the model raised an error on a row in which other values stand",
@@ -126,10 +125,11 @@ class Explainer:
 
     # -- words -------------------------------------------------------------------------------------------
 
-    def _add_words(self, report: Report, wish: ExplainWish, clock: Clock) -> None:
+    def _add_words(self, report: Report, wish: ExplainWish, budget_s: float) -> None:
         words = Words(self._model.signature, report.row)
         weights = None
         if words.units:
+            clock = Clock(budget_s)
             texts = Texts(self._model, words, report.quantities, clock)
             weights = weigh(
                 texts.answers, len(words.units), seed=wish.seed, block=texts.block, is_over=clock.is_over

@@ -90,14 +90,14 @@ def weigh(ask: Ask, words: int, *, seed: int, block: int, is_over: Callable[[], 
         words: How many there are; at least one.
         seed: Which samples are drawn.
         block: How many of them are asked for at once.
-        is_over: Whether the time is; asked after each block.
+        is_over: Whether the time is; asked after each block, when each seed has had two samples.
     """
     import numpy as np
 
     wanted = draw_samples(words, seed=seed)
     answered, answers = [], []
     done = 0
-    while done < len(wanted) and not (done and is_over()):
+    while done < len(wanted) and not (done >= 2 * SEEDS and is_over()):
         was_answered, found = ask(wanted[done : done + block])
         answered.append(was_answered)
         answers.append(found)
@@ -142,7 +142,9 @@ def _fit(
     x_mean, y_mean = shares @ x, shares @ y
     centred = x - x_mean
     weighed = centred * weights[:, None]
-    matrix = weighed.T @ centred + RIDGE * np.eye(x.shape[1])
+    # A single word is weighed by what its absence changes; there is nothing to hold small.
+    ridge = RIDGE if x.shape[1] > 1 else 0.0
+    matrix = weighed.T @ centred + ridge * np.eye(x.shape[1])
     slopes: NDArray[np.float64] = np.linalg.solve(matrix, weighed.T @ (y - y_mean))
     return slopes, y_mean - x_mean @ slopes
 

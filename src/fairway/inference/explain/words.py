@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -81,17 +82,23 @@ class Words:
         self._pieces = self._cut()
 
     def _phrases(self, found: Sequence[Any]) -> list[Unit]:
-        """Return runs of words of one text, about as long as each other."""
-        length = (
-            -(-len(found) // (MAX_UNITS - len(self._texts))) if len(self._texts) < MAX_UNITS else len(found)
-        )
+        """Return runs of words of one input, about as long as each other; a run may span texts of a list."""
+        inputs = {n for n, *_ in found}
+        length = -(-len(found) // max(1, MAX_UNITS - len(inputs)))
+        texts = {(n, item): text for n, _, item, text in self._texts}
         units = []
-        for n, name, item, text in self._texts:
-            matches = [match for m, _, i, match in found if (m, i) == (n, item)]
-            for first in range(0, len(matches), length):
-                run = matches[first : first + length]
-                place = Place(item, run[0].start(), run[-1].end())
-                units.append(Unit(n, name, text[place.start : place.stop], (place,)))
+        for n in sorted(inputs):
+            words = [(name, item, match) for m, name, item, match in found if m == n]
+            for first in range(0, len(words), length):
+                run = words[first : first + length]
+                places = tuple(
+                    Place(item, hits[0].start(), hits[-1].end())
+                    for item, group in itertools.groupby(run, key=lambda word: word[1])
+                    if (hits := [match for *_, match in group])
+                )
+                start = places[0]
+                text = texts[n, start.item][start.start : start.stop]
+                units.append(Unit(n, run[0][0], text, places))
         return units
 
     def _cut(self) -> list[list[tuple[int, str]]]:

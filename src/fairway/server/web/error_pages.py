@@ -109,8 +109,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Send fewer rows per call. Who runs the server may raise `explain.max_rows`.",
     ),
     "explanation_failed": (
-        "To explain a prediction the model is asked about changed rows, and on one of these it raised an "
-        "error or answered with no finite number. The prediction itself is not concerned.",
+        "To explain it the model is asked about changed rows; on one of them it failed.",
         "Ask for the prediction alone. The server's log holds the cause under the id of the request.",
     ),
     "explanation_timeout": (
