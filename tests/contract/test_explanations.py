@@ -1,7 +1,7 @@
 """The package shap is the oracle: with the same background it must give the same contributions.
 
-For trees `TreeExplainer` is exact by another algorithm than ours, which only asks the model; for linear models
-and by permutations the estimates must agree within their own standard errors.
+For trees `TreeExplainer` is exact by another algorithm than ours, which only asks the model; estimates by
+permutations must agree within their own standard errors.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from typing import Any
 
@@ -33,13 +32,13 @@ def _lengths(frame: Any) -> Any:
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     """Give 400 rows of four kinds."""
-    rng = random.Random(1)
+    rng = np.random.default_rng(1)
     return pd.DataFrame(
         {
-            "amount": [None if n % 4 == 0 else rng.gauss(100, 15) for n in range(400)],
-            "count": [rng.choice([0, 1, 1, 2, 5]) for _ in range(400)],
-            "yes": [rng.random() < 0.2 for _ in range(400)],
-            "zone": [rng.choice("aabc") for _ in range(400)],
+            "amount": [None if n % 4 == 0 else rng.normal(100, 15) for n in range(400)],
+            "count": [int(rng.choice([0, 1, 1, 2, 5])) for _ in range(400)],
+            "yes": [bool(rng.random() < 0.2) for _ in range(400)],
+            "zone": [str(rng.choice(list("aabc"))) for _ in range(400)],
             "story": [f"a walk number {n} through a garden of many different old trees" for n in range(400)],
         }
     )

@@ -287,7 +287,7 @@ class Acting:
     def __init__(self, act: Callable[[Columns], Any]) -> None:
         self.act = act
 
-    def predict(self, columns: Columns, *, probabilities: bool) -> Outputs:
+    def predict(self, columns: Columns, **_: bool) -> Outputs:
         return Outputs({"prediction": self.act(columns)})
 
 
