@@ -28,7 +28,7 @@ class Slow(BaseEstimator):
 
     def predict(self, rows):
         time.sleep(0.004 * (1 + len(rows) / 500))
-        return [float(sum(row)) for row in rows]
+        return [float(sum(n * value for n, value in enumerate(row)) % 7) for row in rows]
 """
 ROW = {"a": 1.0, "b": 2.0}
 LIMITS = {

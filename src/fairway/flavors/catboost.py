@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fairway.bundle.tables import Table
 from fairway.errors import ArtifactCorrupt
 from fairway.flavors.base import Description, ModelFiles, Predictor, import_framework
 from fairway.flavors.boosters import first_line, only_file, read_facts, write_facts
+from fairway.flavors.contributions import Contributions, Link, TellingPredictor, split_bias
+from fairway.flavors.feeds import feeder
 from fairway.flavors.pickles import dump_joblib
 from fairway.flavors.sklearn import SklearnFlavor
 
@@ -30,6 +33,7 @@ class CatboostFlavor(SklearnFlavor):
     module = "catboost"
     package = "catboost"
     formats: Sequence[str] = ("CatBoost models (cbm)",)
+    has_contributions = True
 
     def matches(self, type_name: str) -> bool:
         """Match CatBoost's own classes."""
@@ -97,10 +101,32 @@ class CatboostFlavor(SklearnFlavor):
 
     def predictor(self, model: Any, signature: Signature, options: dict[str, Any]) -> Predictor:
         """Bind the model."""
-        return super().predictor(_answering(model), signature, options)
+        predictor = super().predictor(_answering(model), signature, options)
+        return TellingPredictor(predictor, feeder(options, signature), partial(_contributions, model))
 
 
 FLAVOR = CatboostFlavor()
+
+
+_LINKS: dict[str, Link] = {
+    "Logloss": "logistic",
+    "CrossEntropy": "logistic",
+    "MultiClass": "softmax",
+    "Poisson": "exp",
+    "Tweedie": "exp",
+    **dict.fromkeys(("RMSE", "MAE", "Quantile", "Huber", "MAPE", "LogCosh"), "identity"),
+}
+
+
+def _contributions(model: Any, rows: Any) -> Contributions | None:
+    """Return what CatBoost tells of its trees."""
+    catboost = import_framework(FLAVOR)
+    link = _LINKS.get(str(model.get_all_params().get("loss_function", "")).partition(":")[0])
+    if link is None:
+        return None
+    pool = catboost.Pool(rows, cat_features=model.get_cat_feature_indices())
+    found = model.get_feature_importance(pool, type="ShapValues", thread_count=1)
+    return split_bias(found, sums=found.shape[1] if found.ndim == 3 else 1, link=link)
 
 
 class _Scores:

@@ -9,7 +9,11 @@ adds up to what the model answered.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from fairway.flavors.base import Predictor
+from fairway.messages import Columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,3 +52,27 @@ def split_bias(found: NDArray[np.float64], *, sums: int, link: Link) -> Contribu
 
     parts = np.asarray(found, dtype=np.float64).reshape(len(found), sums, -1)
     return Contributions(parts[0, :, -1], parts[:, :, :-1], link)
+
+
+class TellingPredictor:
+    """A predictor of a library that tells what each input adds.
+
+    Args:
+        predictor: Predicts; called without a detour.
+        feed: Makes of columns what the library takes.
+        tell: Gives the contributions for what was fed.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        feed: Callable[[Columns], Any],
+        tell: Callable[[Any], Contributions | None],
+    ) -> None:
+        self.predict = predictor.predict
+        self._feed = feed
+        self._tell = tell
+
+    def contributions(self, columns: Columns) -> Contributions | None:
+        """Return the contributions to the prediction of every row, or None if there are none to be had."""
+        return self._tell(self._feed(columns))

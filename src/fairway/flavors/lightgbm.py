@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fairway.bundle.code import CodeSpace
@@ -17,6 +18,8 @@ from fairway.bundle.tables import Table
 from fairway.errors import ArtifactCorrupt
 from fairway.flavors.base import Description, ModelFiles, Predictor, import_framework
 from fairway.flavors.boosters import first_line, only_file, read_facts, write_facts
+from fairway.flavors.contributions import Contributions, Link, TellingPredictor, split_bias
+from fairway.flavors.feeds import feeder
 from fairway.flavors.lightgbm_text import check_text
 from fairway.flavors.pickles import dump_joblib
 from fairway.flavors.sklearn import SklearnFlavor
@@ -48,6 +51,7 @@ class LightgbmFlavor(SklearnFlavor):
     module = "lightgbm"
     package = "lightgbm"
     formats: Sequence[str] = ("LightGBM models (text)",)
+    has_contributions = True
 
     def matches(self, type_name: str) -> bool:
         """Match boosters and estimators, and what `load` makes of a text."""
@@ -110,7 +114,9 @@ class LightgbmFlavor(SklearnFlavor):
 
     def predictor(self, model: Any, signature: Signature, options: dict[str, Any]) -> Predictor:
         """Bind the booster."""
-        return super().predictor(_as_model(model), signature, options)
+        answering = _as_model(model)
+        predictor = super().predictor(answering, signature, options)
+        return TellingPredictor(predictor, feeder(options, signature), partial(_contributions, answering))
 
 
 FLAVOR = LightgbmFlavor()
@@ -170,6 +176,29 @@ class LightgbmClasses(LightgbmScores):
     def predict(self, rows: Any) -> Any:
         """Return the label with the largest share."""
         return self.classes_[self.predict_proba(rows).argmax(axis=1)]
+
+
+_LINKS: dict[str, Link] = {
+    "binary": "logistic",
+    "multiclass": "softmax",
+    "poisson": "exp",
+    "gamma": "exp",
+    "tweedie": "exp",
+    **dict.fromkeys(
+        ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank"), "identity"
+    ),
+}
+
+
+def _contributions(model: Any, rows: Any) -> Contributions | None:
+    """Return what LightGBM tells of its trees (Lundberg, Erion and Lee 2018)."""
+    # An estimator has the name of its objective with an underscore, once it is fitted.
+    link = _LINKS.get(getattr(model, "objective_", model.objective))
+    if link is None:
+        return None
+    booster = model.booster_
+    found = booster.predict(rows, pred_contrib=True, num_iteration=model.best_iteration_ or -1, num_threads=1)
+    return split_bias(found, sums=booster.num_model_per_iteration(), link=link)
 
 
 def _booster_of(model: Any) -> Any:

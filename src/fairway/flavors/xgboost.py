@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fairway.bundle.code import CodeSpace
@@ -18,6 +19,8 @@ from fairway.bundle.tables import Table
 from fairway.errors import ArtifactCorrupt, MissingExtra
 from fairway.flavors.base import Description, ModelFiles, Predictor, import_framework
 from fairway.flavors.boosters import first_line, only_file, read_facts, write_facts
+from fairway.flavors.contributions import Contributions, Link, TellingPredictor, split_bias
+from fairway.flavors.feeds import feeder
 from fairway.flavors.pickles import dump_joblib
 from fairway.flavors.sklearn import SklearnFlavor
 
@@ -43,6 +46,7 @@ class XgboostFlavor(SklearnFlavor):
     package = "xgboost"
     formats: Sequence[str] = ("XGBoost models (UBJ, JSON)",)
     tolerance = 1e-6  # it computes in single precision
+    has_contributions = True
 
     def matches(self, type_name: str) -> bool:
         """Match boosters and estimators."""
@@ -124,10 +128,34 @@ class XgboostFlavor(SklearnFlavor):
         if _is_plain(estimator) and estimator.n_jobs != 1:
             estimator = _estimator(bytes(estimator.get_booster().save_raw("ubj")), _facts(estimator))
         estimator.get_booster().set_param({"nthread": 1})
-        return super().predictor(estimator, signature, options)
+        predictor = super().predictor(estimator, signature, options)
+        return TellingPredictor(predictor, feeder(options, signature), partial(_contributions, estimator))
 
 
 FLAVOR = XgboostFlavor()
+
+
+_LINKS: dict[str, Link] = {
+    "binary:logistic": "logistic",
+    "multi:softprob": "softmax",
+    "multi:softmax": "softmax",
+    "count:poisson": "exp",
+    "reg:gamma": "exp",
+    "reg:tweedie": "exp",
+    **dict.fromkeys(("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror"), "identity"),
+}
+
+
+def _contributions(estimator: Any, rows: Any) -> Contributions | None:
+    """Return what XGBoost tells of its trees (Lundberg, Erion and Lee 2018)."""
+    import xgboost
+
+    link = _LINKS.get(estimator.objective)
+    if link is None:
+        return None
+    matrix = xgboost.DMatrix(rows, missing=estimator.missing, enable_categorical=True, nthread=1)
+    found = estimator.get_booster().predict(matrix, pred_contribs=True, validate_features=False)
+    return split_bias(found, sums=found.shape[1] if found.ndim == 3 else 1, link=link)
 
 
 def _is_ubj(data: bytes) -> bool:
