@@ -15,7 +15,9 @@ STATES = {
     "models": "/",
     "form": "/models/iris",
     "result": "/models/iris submit",
+    "explained": "/models/iris explain",
     "every-kind": "/models/garden",
+    "every-kind-explained": "/models/garden explain",
     "faults": "/models/garden faults",
     "many-inputs": "/models/wide",
     "many-inputs-result": "/models/wide submit",
@@ -36,7 +38,7 @@ def show(site: Site, state: str, **window: Any) -> Any:
         page.get_by_label("story").fill("")
     if action:
         with page.expect_navigation():
-            page.get_by_role("button", name="Predict").click()
+            page.get_by_role("button", name="Explain" if action == "explain" else "Predict").click()
     return page
 
 
