@@ -106,7 +106,10 @@ class NativeProtocol:
 
     def open(self, call: Call) -> Target:
         """Read the reference from the path and `include` from the query; unpack the body if need be."""
-        self.accept(call)
+        encoding = call.header("content-encoding")  # as `accept` has it, without the price of a call
+        if encoding:
+            self._unpack(call, encoding.lower())
+        _check_media_type(call)
         if not call.query:
             return Target(call, _reference_in(call.path))
         target = Target(call, _reference_in(call.path), read_include(call.query))
