@@ -8,7 +8,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FRAMEWORKS ?= .venv-frameworks
 PIP := -m pip --disable-pip-version-check install -qq
+# What `--all-extras` would bring in (PyTorch, Keras) is tested in an environment of its own.
 COMPILE := -m uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 PYTHONPATHS := src tests benchmarks examples
 
@@ -20,7 +22,7 @@ ARGS ?=
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: install
 install: $(VENV)/.installed ## make .venv from requirements/dev.lock (every other target does it, too)
@@ -48,6 +50,10 @@ types: install ## mypy, strict
 test: install ## every test; one that needs a missing service skips and says why
 	@$(BIN)/pytest $(ARGS)
 
+.PHONY: test-frameworks
+test-frameworks: $(FRAMEWORKS)/.installed ## the tests of PyTorch, Keras and MLflow, in .venv-frameworks
+	@$(FRAMEWORKS)/bin/pytest tests/frameworks $(ARGS)
+
 .PHONY: check
 check: lint types test ## lint + types + test: what a change has to pass
 
@@ -64,14 +70,21 @@ bench: install ## measure fairway beside its rivals, 35 minutes (needs wrk, ngin
 .PHONY: lock
 lock: install ## resolve the newest versions into requirements/*.lock
 	@$(BIN)/python $(PIP) 'uv>=0.9'
-	@$(BIN)/python $(COMPILE) --upgrade --all-extras --group dev --output-file requirements/dev.lock
+	@$(BIN)/python $(COMPILE) --upgrade --extra all --group dev --output-file requirements/dev.lock
 	@$(BIN)/python $(COMPILE) --upgrade --extra sklearn --extra pandas --extra compile --group build \
 	  --constraint requirements/dev.lock --output-file requirements/bench-fairway.lock
 	@$(BIN)/python benchmarks/environments.py --lock
 
+.PHONY: lock-frameworks
+lock-frameworks: install ## resolve requirements/frameworks.lock (UV_FIND_LINKS: the folder of PyTorch's CPU wheel)
+	@$(BIN)/python $(PIP) 'uv>=0.9'
+	@$(BIN)/python $(COMPILE) --upgrade --extra sklearn --extra pandas --extra compile --extra mlflow --extra torch \
+	  --extra keras --group frameworks --group build --constraint requirements/dev.lock \
+	  --output-file requirements/frameworks.lock
+
 .PHONY: clean
 clean: ## remove the environments and everything that was built
-	rm -rf $(VENV) .venv-bench .make build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench $(FRAMEWORKS) .make build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(PYTHONPATHS) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -87,4 +100,7 @@ define make_environment
 endef
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
+	$(make_environment)
+
+$(FRAMEWORKS)/.installed: requirements/frameworks.lock pyproject.toml
 	$(make_environment)

@@ -25,6 +25,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     name: str | None = None,
     target: str | None = None,
     outputs: Sequence[str] = (),
+    classes: Sequence[Any] = (),
     code: Sequence[str | Path] = (),
     files: Sequence[str | Path] = (),
     preprocess: Any = None,
@@ -57,6 +58,8 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         name: Name of the model. Default: the stem of the model file, or of *path*.
         target: Column of the example that is not an input.
         outputs: Names of the outputs. Default: `prediction`.
+        classes: Classes of a network, in the order of its numbers for them. Models that know their classes
+            take none.
         code: Modules of yours (`.py` files or package folders) that the model needs.
         files: Data files that your code reads in `load(files)`.
         preprocess: Function that turns a record into what the model takes (a dict, a text, a vector):
@@ -69,8 +72,8 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         description: What the model is for.
         lineage: Where it comes from (data, commit, run), by name.
         kinds: Kinds of inputs that are stated rather than learnt, by name.
-        feed: How the model is fed (`frame`, `matrix`, `records`, `texts`, `columns`). Default: found
-            out by trying; `records` for code of yours.
+        feed: How the model is fed (`frame`, `matrix`, `records`, `texts`, `columns`, `tensors`). Default:
+            found out by trying; `records` for code of yours.
         unseen_category: `flag`, `reject` or `pass` categories that the example does not hold.
         out_of_range: The same for numbers outside the example's range.
         trust: Types (`module.Class`) that the model file may construct beside those known to be harmless.
@@ -114,6 +117,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
         wishes=Wishes(
             target=target,
             outputs=outputs,
+            classes=classes,
             kinds=kinds or {},
             feed=feed,
             unseen_category=unseen_category,

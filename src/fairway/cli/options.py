@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,8 +14,9 @@ from fairway.errors import UsageError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 POLICIES = ("flag", "reject", "pass")
-FEEDS = ("frame", "matrix", "records", "texts", "columns")
+FEEDS = ("frame", "matrix", "records", "texts", "columns", "tensors")
 COMPILE_MODES = ("auto", "off", "require")
+_WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 PREDICTORS = ("auto", "native", "numpy", "onnx")
 
 
@@ -104,6 +106,12 @@ _MODEL_OPTIONS = (
         help="Names of the outputs, separated by commas.",
     ),
     click.option(
+        "--classes",
+        metavar="NAMES",
+        default="",
+        help="Classes of a network in the order of its numbers for them, separated by commas.",
+    ),
+    click.option(
         "--code",
         metavar="FILE",
         multiple=True,
@@ -191,6 +199,7 @@ def model_facts(options: dict[str, Any]) -> dict[str, Any]:
     facts["outputs"] = tuple(
         name.strip() for given in options["outputs"] for name in given.split(",") if name.strip()
     )
+    facts["classes"] = _labels(options["classes"])
     facts["metrics"] = {
         key: _number("--metric", key, value) for key, value in _pairs("--metric", options["metrics"])
     }
@@ -198,6 +207,12 @@ def model_facts(options: dict[str, Any]) -> dict[str, Any]:
     facts["tags"] = dict(_pairs("--tag", options["tags"]))
     facts["lineage"] = dict(_pairs("--lineage", options["lineage"]))
     return facts
+
+
+def _labels(given: str) -> tuple[str | int, ...]:
+    """Return class names; whole numbers if all of them are."""
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    return tuple(map(int, names)) if all(map(_WHOLE.fullmatch, names)) else names
 
 
 def _pairs(option: str, given: tuple[str, ...]) -> list[tuple[str, str]]:

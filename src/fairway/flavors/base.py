@@ -152,7 +152,7 @@ class Flavor(Protocol):
         Args:
             model: The model.
             table: Examples without the target.
-            signature: Inputs as learnt from *table*, no outputs yet.
+            signature: Inputs as learnt from *table*, no outputs yet; classes only where the user names them.
             output_names: Names for the outputs; empty lets the model or the default name them.
             feed: The way to feed the model if the user says so, else None.
 

@@ -65,6 +65,7 @@ class Wishes:
     Attributes:
         target: Column of the example that is no input.
         outputs: Names of the outputs.
+        classes: Classes that the model tells apart, in the order of its numbers for them.
         kinds: Kinds of inputs by name.
         feed: How the model is fed: frame, matrix, records or texts.
         unseen_category: Policy for categories that were not seen.
@@ -73,6 +74,7 @@ class Wishes:
 
     target: str | None = None
     outputs: Sequence[str] = ()
+    classes: Sequence[Any] = ()
     kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     feed: str | None = None
     unseen_category: str = "flag"
@@ -157,6 +159,7 @@ def _make(
     signature = Signature(
         inputs=infer_inputs(table, kinds=wishes.kinds),
         outputs=(),
+        classes=tuple(wishes.classes),
         unseen_category=_policy(wishes.unseen_category),
         out_of_range=_policy(wishes.out_of_range),
     )
@@ -164,6 +167,8 @@ def _make(
     bound = _bind(flavor, loaded, columns, signature, luggage, table=table, wishes=wishes)
     signature, predictor = bound.signature, bound.predictor
     _check_output_names(signature)
+    if not luggage.around:
+        _check_classes(signature, wishes.classes)
     environment = _environment(description, bound, luggage, modules_of(files))
     manifest: dict[str, Any] = {
         "name": name,
@@ -285,6 +290,14 @@ def _check_output_names(signature: Signature) -> None:
                 f"an output cannot be called {output.name!r}: replies hold something else under that name",
                 hint="name the outputs with --output",
             )
+
+
+def _check_classes(signature: Signature, stated: Sequence[Any]) -> None:
+    if stated and tuple(stated) != signature.classes:
+        raise UsageError(
+            "this model names its classes itself, or has none",
+            hint=f"leave the classes out; it has: {', '.join(map(str, signature.classes[:20])) or 'none'}",
+        )
 
 
 def _golden(flavor: Flavor, predictor: Predictor, columns: Columns) -> GoldenExamples:
