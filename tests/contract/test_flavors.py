@@ -373,7 +373,7 @@ def answers_that_are_no_number() -> Case:
 
 
 # Frameworks that have an environment of their own, and their suite in tests/frameworks.
-ELSEWHERE = {"keras", "torch"}
+ELSEWHERE = {"keras", "mlflow", "torch"}
 
 ALL = [(flavor, name) for flavor, cases in CASES.items() for name in cases]
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-
-MODELS = Path(__file__).parent / "models"
 
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
 
+# As a user of Keras without TensorFlow sets it, before anything imports Keras.
+os.environ["KERAS_BACKEND"] = "torch"
 
-@pytest.fixture(scope="session", autouse=True)
-def own_modules() -> Iterator[None]:
-    """Let the tests import the modules in `models` as a user's training script does."""
-    sys.path.insert(0, str(MODELS))
-    yield
-    sys.path.remove(str(MODELS))
+# The tests import what stands there as a user's training script imports its own modules.
+sys.path.insert(0, str(Path(__file__).parent / "models"))

@@ -56,9 +56,7 @@ def answers(model: Any, rows: Any = X) -> Any:
 
 def packed(model: Any, example: Any = X, *, code: Any = (), **wishes: Any) -> Bundle:
     """Pack a model or file."""
-    return make_bundle(
-        model, name="net", example=example, code=code, facts=Facts(), wishes=Wishes(**wishes)
-    )
+    return make_bundle(model, name="net", example=example, code=code, facts=Facts(), wishes=Wishes(**wishes))
 
 
 def replies(bundle: Bundle, rows: Any = X) -> Any:
@@ -66,8 +64,9 @@ def replies(bundle: Bundle, rows: Any = X) -> Any:
     return load_model(bundle).predict(Columns(bundle.signature.names, rows.tolist()), probabilities=True)
 
 
-def test_a_model_is_packed_as_an_archive() -> None:
-    """An object answers as it does once trained, also in a new process."""
+def test_a_model_is_packed_as_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object answers as it does once trained, also in a new process that has to choose the backend."""
+    monkeypatch.delenv("KERAS_BACKEND")
     model = classifier()
 
     bundle = check_flavor(FLAVOR, model, X, answers=answers(model))
@@ -100,7 +99,9 @@ def test_inputs_and_outputs_go_by_their_names() -> None:
     size = keras.Input((1,), name="size")
     place = keras.Input((2,), name="place")
     row = keras.layers.Concatenate()([size, place])
-    model = keras.Model([size, place], {"rent": keras.layers.Dense(1)(row), "score": keras.layers.Dense(1)(row)})
+    model = keras.Model(
+        [size, place], {"rent": keras.layers.Dense(1)(row), "score": keras.layers.Dense(1)(row)}
+    )
     rows = [{"place": [float(r[1]), float(r[2])], "size": float(r[0])} for r in X]
     said = model.predict([X[:, :1], X[:, 1:3]], verbose=0)
 

@@ -260,8 +260,8 @@ def test_a_pickled_module_is_loaded_only_when_its_class_is_trusted(tmp_path: Pat
 
     with pytest.raises(ArtifactUnsafe, match=r"nets\.") as refused:
         packed(path)
-    assert "--trust nets." in refused.value.hint
-    trust = ["nets.Classifier", "nets.Block", "torch.nn.functional.gelu", "torch._C._nn.gelu"]
+    assert "--trust nets.Block --trust nets.Classifier" in refused.value.hint
+    trust = ["nets.Classifier", "nets.Block"]
     bundle = packed(path, trust=trust)
     prove(bundle)
 
@@ -316,7 +316,7 @@ def test_layers_can_name_nothing_but_layers(document: dict[str, Any], error: typ
 
 def test_what_has_no_place_without_a_pickle_is_named() -> None:
     """An attribute that cannot be kept is named, with the way that always works."""
-    with pytest.raises(ArtifactCorrupt, match="the attribute 'history' of the model holds a object") as refused:
+    with pytest.raises(ArtifactCorrupt, match="'history' of the model holds a object") as refused:
         packed(nets.Restless())
     assert "torch.export" in refused.value.hint
 
@@ -333,7 +333,6 @@ def test_a_class_of_the_script_is_refused() -> None:
 
 def test_rows_that_mix_are_found_out() -> None:
     """A network whose answer to a row depends on its neighbours cannot be served."""
-
     with pytest.raises(ExampleInvalid, match="a row alone is answered otherwise than among others"):
         packed(nn.Sequential(nn.Linear(4, 1), nn.Softmax(dim=0)), code=[])
 

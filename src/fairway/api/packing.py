@@ -21,7 +21,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     model: Any,
     path: str | Path,
     *,
-    example: Any,
+    example: Any = None,
     name: str | None = None,
     target: str | None = None,
     outputs: Sequence[str] = (),
@@ -54,7 +54,8 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
             function or class of yours, which `"model.py:predict"` names, too.
         path: Where the bundle goes: a folder, or one file if it ends in `.fairway`. Never overwritten.
         example: Rows as they will arrive in production: a file (CSV, Parquet, JSON, NDJSON), a pandas, polars
-            or pyarrow frame, an array, a list of dicts, a list of texts.
+            or pyarrow frame, an array, a list of dicts, a list of texts. Needed, unless the model is a folder
+            that holds an example.
         name: Name of the model. Default: the stem of the model file, or of *path*.
         target: Column of the example that is not an input.
         outputs: Names of the outputs. Default: `prediction`.
@@ -103,7 +104,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     bundle = pack_model(
         model,
         name=name or default_name(model) or target_path.stem,
-        example=_needed(example),
+        example=example,
         own=Own(
             code=code, files=files, preprocess=preprocess, postprocess=postprocess, vectorised=vectorised
         ),
@@ -238,12 +239,3 @@ def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[st
         for attachment in compiled.attachments.values():
             registry.attach(attachment, actor=actor())
     return report_of(compiled) or {}
-
-
-def _needed(example: Any) -> Any:
-    if example is None:
-        raise UsageError(
-            "the signature is learnt from an example table, and none was given",
-            hint="--example train.csv --target COLUMN",
-        )
-    return example

@@ -1,7 +1,8 @@
 """Model folders of MLflow: read without MLflow where another flavor knows the model inside.
 
 A folder says in `MLmodel` which frameworks can load it. The first that fairway has a flavor for gets the
-model's own file. What is left is `python_function`: code that only MLflow can load, and only if it is trusted.
+model's own file. What is left is `python_function`: code that MLflow alone can load, and only if it is
+trusted.
 """
 
 from __future__ import annotations

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fairway.bundle.code import CodeSpace, missing_module
 from fairway.bundle.safety import Trust
 from fairway.errors import ArtifactCorrupt, ArtifactImport, ArtifactUnsafe
+from fairway.flavors.torch_modules import is_function, is_module_type
 
 BUILD = "build"
 """Name of the function of the user's code that returns the module for the weights."""
 
+_LAYERS = ("torch.nn.modules.", "torch.nn.functional.", "torch._C._nn.")
 _NESTED = ("state_dict", "model_state_dict", "model")  # where the checkpoints of training loops have them
 _NO_CODE = (
     "save the whole model with torch.export, or give the file of its class: --code net.py; "
@@ -32,8 +34,9 @@ def load_saved(data: bytes, code: CodeSpace, trust: Trust) -> Any:
     import torch
 
     strange = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(data))
+    _check_trusted(strange, trust)
     with code.active():
-        allowed = [(_resolved(name, trust), name) for name in strange]
+        allowed = [(_resolved(name, trusted=_is_trusted(name, trust)), name) for name in strange]
         with torch.serialization.safe_globals(allowed):
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if isinstance(found, torch.nn.Module):
@@ -41,23 +44,35 @@ def load_saved(data: bytes, code: CodeSpace, trust: Trust) -> Any:
     return with_weights(_weights_in(found), code)
 
 
-def _resolved(name: str, trust: Trust) -> Any:
-    """Return what a global of the file stands for, if it may be constructed."""
-    module, _, attribute = name.rpartition(".")
-    if not (module.startswith("torch.nn.modules.") or name in trust.types or trust.policy == "trusted"):
+def _check_trusted(names: Sequence[str], trust: Trust) -> None:
+    """Refuse a file that names anything but layers of PyTorch and what is trusted."""
+    refused = [n for n in names if not (_is_trusted(n, trust) or n.startswith(_LAYERS))]
+    if refused:
+        options = " ".join(f"--trust {name}" for name in sorted(refused))
         raise ArtifactUnsafe(
-            f"the model file is a pickle that constructs {name}",
-            hint=f"save the model with torch.export, or its state dict; if you know the file: --trust {name}",
+            f"the model file is a pickle that constructs {min(refused)}",
+            hint=f"save the model with torch.export, or its state dict; if you know the file: {options}",
         )
+
+
+def _is_trusted(name: str, trust: Trust) -> bool:
+    return name in trust.types or trust.policy == "trusted"
+
+
+def _resolved(name: str, *, trusted: bool) -> Any:
+    """Return what a global of the file stands for."""
+    module, _, attribute = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as cause:
         raise missing_module(cause, needed_by="the model file") from cause
     except (ImportError, AttributeError) as cause:
         raise ArtifactImport(f"the model file needs {name}: {cause}") from cause
-    if name in trust.types or trust.policy == "trusted" or _is_module_type(found):
+    if trusted or is_module_type(found) or is_function(found, module, attribute):
         return found
-    raise ArtifactUnsafe(f"the model file is a pickle that constructs {name}", hint=f"--trust {name}")
+    raise ArtifactUnsafe(
+        f"the model file is a pickle that constructs {name}", hint=f"if you know the file: --trust {name}"
+    )
 
 
 def _weights_in(found: Any) -> Mapping[str, Any]:
@@ -126,11 +141,5 @@ def _makers(code: CodeSpace) -> Iterator[tuple[str, Callable[[], Any]]]:
         return
     for module in modules:
         for name, kind in vars(module).items():
-            if _is_module_type(kind) and kind.__module__ == module.__name__:
+            if is_module_type(kind) and kind.__module__ == module.__name__:
                 yield f"{module.__name__}.{name}", kind
-
-
-def _is_module_type(kind: Any) -> bool:
-    import torch
-
-    return isinstance(kind, type) and issubclass(kind, torch.nn.Module)

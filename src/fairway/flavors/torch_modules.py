@@ -54,7 +54,7 @@ class _Writer:
         place = self._places[id(module)] = len(self.modules)
         kind = type(module)
         entry: dict[str, Any] = {"type": f"{kind.__module__}:{kind.__qualname__}"}
-        if not _is_module_type(kind) or kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+        if not is_module_type(kind) or kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
             raise ArtifactCorrupt(
                 f"the class {kind.__module__}.{kind.__qualname__} cannot be found where the model is loaded",
                 hint="move it to a .py file, import it from there, and give that file with --code",
@@ -102,7 +102,7 @@ class _Writer:
     def _function(self, value: Any, path: str) -> str:
         name = getattr(value, "__name__", "")
         for place in _PLACES:
-            if _is_function(value, place, name) and _attribute(place, name) is value:
+            if is_function(value, place, name) and _attribute(place, name) is value:
                 return f"{place}:{name}"
         raise ArtifactCorrupt(
             f"the attribute {path!r} of the model holds a {type(value).__name__}, which cannot be saved "
@@ -197,7 +197,7 @@ class _Reader:
                 kind = getattr(kind, part)
         except (ImportError, AttributeError) as cause:
             raise ArtifactImport(f"the model needs the class {module}.{qualname}: {cause}") from cause
-        if not _is_module_type(kind):
+        if not is_module_type(kind):
             raise ArtifactCorrupt(f"{module}.{qualname} is no module of PyTorch")
         return kind
 
@@ -205,7 +205,7 @@ class _Reader:
 def _function(kind: str, content: str) -> Any:
     place, _, name = content.partition(":") if kind == "function" else ("", "", "")
     found = _attribute(place, name) if place in _PLACES else None
-    if not _is_function(found, place, name):
+    if not is_function(found, place, name):
         raise ArtifactCorrupt(f"the layers of the model name {content!a}, which is no function of a layer")
     return found
 
@@ -214,14 +214,15 @@ def _attribute(place: str, name: str) -> Any:
     return getattr(importlib.import_module(place), name, None)
 
 
-def _is_function(value: Any, place: str, name: str) -> bool:
+def is_function(value: Any, place: str, name: str) -> bool:
     """Tell whether a value is a function of tensors; some of `torch` that are Python read files."""
     is_native = isinstance(value, types.BuiltinFunctionType)
     is_ours = isinstance(value, types.FunctionType) and place == "torch.nn.functional"
     return (is_native or is_ours) and not name.startswith("_")
 
 
-def _is_module_type(kind: Any) -> bool:
+def is_module_type(kind: Any) -> bool:
+    """Tell whether something is a class of modules."""
     import torch
 
     return isinstance(kind, type) and issubclass(kind, torch.nn.Module)

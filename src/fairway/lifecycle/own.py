@@ -69,13 +69,16 @@ class Luggage:
     around: Around
 
 
-def collect(model: Any, own: Own, *, name: str) -> tuple[Any, Luggage]:
+def collect(
+    model: Any, own: Own, *, name: str, brought: Mapping[str, bytes] | None = None
+) -> tuple[Any, Luggage]:
     """Return the model, ready if it is code, and what travels with it.
 
     Args:
         model: What the author gave; `model.py:predict` names a function in a file, which travels with it.
         own: What else the author gave.
         name: Of the model, for tracebacks.
+        brought: Modules that the folder of another tool holds, by path.
 
     Raises:
         ArtifactImport: A function has no name, or cannot be found or made ready.
@@ -86,7 +89,7 @@ def collect(model: Any, own: Own, *, name: str) -> tuple[Any, Luggage]:
     if named is not None and named[0].resolve() not in {Path(path).resolve() for path in code}:
         code.append(named[0])
     entry = named[1] if named else entry_of(model) if is_code(model) else ""
-    sources, data = collect_code(code), collect_data(own.files)
+    sources, data = {**(brought or {}), **collect_code(code)}, collect_data(own.files)
     around = Around(
         entry_of(own.preprocess) if own.preprocess else "",
         entry_of(own.postprocess) if own.postprocess else "",

@@ -22,13 +22,14 @@ from fairway.bundle.lockfile import imported_modules, lock_environment
 from fairway.bundle.names import check_name
 from fairway.bundle.profile import make_profile
 from fairway.bundle.safety import Trust
-from fairway.bundle.signature import POLICIES, Policy, Signature
+from fairway.bundle.signature import POLICIES, Input, Policy, Signature
 from fairway.bundle.tables import Table, read_table
 from fairway.bundle.validation import Validator
 from fairway.errors import ExampleInvalid, SignatureMismatch, UsageError
 from fairway.flavors.base import Description, Flavor, Predictor
 from fairway.flavors.chain import PREPARED
-from fairway.flavors.opening import open_model
+from fairway.flavors.importing import Brought, bring, example_of
+from fairway.flavors.opening import open_files, open_model
 from fairway.flavors.pickles import modules_of
 from fairway.lifecycle.compiling import Mode, prove_and_compile
 from fairway.lifecycle.own import Bound, Luggage, Own, bind_chain, collect
@@ -150,14 +151,21 @@ def _make(
 ) -> tuple[Bundle, Columns]:
     """Return the bundle without its proof, and the rows of the example as a call with them would be read."""
     check_name("model", name)
-    model, luggage = collect(model, own, name=name)
-    flavor, loaded, files = open_model(model, luggage.space, trust=trust)
+    brought = bring(model)
+    example = example_of(brought, example)
+    model, luggage = collect(model, own, name=name, brought=brought.code if brought else {})
+    if brought:
+        flavor, loaded, files = open_files(brought.files, brought.name, luggage.space, trust=trust)
+    else:
+        flavor, loaded, files = open_model(model, luggage.space, trust=trust)
     description = flavor.describe(loaded)
     # What comes before the model decides what callers send.
     taken = dataclasses.replace(description, input_names=()) if luggage.around.preprocess else description
-    table = _inputs_of(read_table(example), wishes.target, taken)
+    table = read_table(example)
+    table = brought.table(table, wishes.target) if brought else table
+    table = _inputs_of(table, wishes.target, taken)
     signature = Signature(
-        inputs=infer_inputs(table, kinds=wishes.kinds),
+        inputs=_inputs(table, wishes, brought),
         outputs=(),
         classes=tuple(wishes.classes),
         unseen_category=_policy(wishes.unseen_category),
@@ -170,6 +178,8 @@ def _make(
     if not luggage.around:
         _check_classes(signature, wishes.classes)
     environment = _environment(description, bound, luggage, modules_of(files))
+    if brought and brought.requirements:
+        environment["declared"] = list(brought.requirements)
     manifest: dict[str, Any] = {
         "name": name,
         "flavor": flavor.name,
@@ -183,7 +193,7 @@ def _make(
         "tags": {key: _limited(value) for key, value in facts.tags.items()},
         "author": _limited(facts.author),
         "description": _limited(facts.description),
-        "lineage": {key: _limited(value) for key, value in facts.lineage.items()},
+        "lineage": {key: _limited(value) for key, value in _lineage(facts, brought).items()},
         "options": bound.options,
         "preprocess": luggage.around.preprocess,
         "postprocess": luggage.around.postprocess,
@@ -204,6 +214,17 @@ def _make(
         members.CARD: render_card(manifest, signature, environment).encode(),
     }
     return build_bundle(contents, **manifest), columns
+
+
+def _inputs(table: Table, wishes: Wishes, brought: Brought | None) -> tuple[Input, ...]:
+    """Return the inputs as learnt from a table, and as the folder of another tool states them."""
+    if brought is None:
+        return infer_inputs(table, kinds=wishes.kinds)
+    return brought.inputs(infer_inputs(table, kinds=brought.stated_kinds(table, wishes.kinds)))
+
+
+def _lineage(facts: Facts, brought: Brought | None) -> dict[str, str]:
+    return {**(brought.lineage if brought else {}), **facts.lineage}
 
 
 def _bind(
