@@ -14,6 +14,10 @@ PIP := -m pip --disable-pip-version-check install -qq
 COMPILE := -m uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 PYTHONPATHS := src tests benchmarks examples
 
+# Pages of the docs whose programs need what only .venv-frameworks has.
+FRAMEWORK_PAGES := $(patsubst %,'tests/docs/test_readme.py::test_every_block_of_the_page_runs_and_prints_what_is_shown[%]',\
+  push-a-network import-from-mlflow)
+
 # Arguments handed on: `make test ARGS="-k layers -x"`, `make bench ARGS="--quick"`.
 ARGS ?=
 
@@ -52,7 +56,7 @@ test: install ## every test; one that needs a missing service skips and says why
 
 .PHONY: test-frameworks
 test-frameworks: $(FRAMEWORKS)/.installed ## the tests of PyTorch, Keras and MLflow, in .venv-frameworks
-	@$(FRAMEWORKS)/bin/pytest tests/frameworks $(ARGS)
+	@$(FRAMEWORKS)/bin/pytest tests/frameworks $(FRAMEWORK_PAGES) $(ARGS)
 
 .PHONY: check
 check: lint types test ## lint + types + test: what a change has to pass

@@ -11,7 +11,8 @@ What is run, from top to bottom, in one empty folder with a home folder and a po
 - comments that a renderer hides: `<!-- example: iris -->` copies the files of an example into the folder,
   `<!-- run: command -->` runs a command, `<!-- until "text": command -->` runs one until it prints the text.
 
-Blocks of all other languages are not run.
+Blocks of all other languages are not run. A page that says `<!-- needs: torch -->` is run where that module
+is installed.
 """
 
 from __future__ import annotations

@@ -14,6 +14,10 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+# Extras whose frameworks have an environment of their own.
+HEAVY = {"torch", "keras", "mlflow-pyfunc"}
+
+
 def names_in(requirements: list[object]) -> set[str]:
     """Return the normalised package names of a requirement list; included groups are not followed."""
     texts = [item for item in requirements if isinstance(item, str)]
@@ -59,10 +63,25 @@ def test_the_development_lock_covers_every_declared_package() -> None:
     """A dependency added to pyproject.toml is locked in the same commit (`make lock`)."""
     project, groups = PROJECT["project"], PROJECT["dependency-groups"]
     declared = names_in(project["dependencies"])
-    declared |= {name for extra in project["optional-dependencies"].values() for name in names_in(extra)}
+    everyday = {n: extra for n, extra in project["optional-dependencies"].items() if n not in HEAVY}
+    declared |= {name for extra in everyday.values() for name in names_in(extra)}
     declared |= {name for group in ("test", "lint", "build") for name in names_in(groups[group])}
 
     assert declared <= pinned_in(ROOT / "requirements" / "dev.lock").keys()
+
+
+def test_heavy_frameworks_have_a_lock_of_their_own() -> None:
+    """What is hundreds of megabytes stays out of the everyday environment, and is pinned all the same."""
+    extras, groups = PROJECT["project"]["optional-dependencies"], PROJECT["dependency-groups"]
+    declared = {name for extra in HEAVY for name in names_in(extras[extra])} | names_in(groups["frameworks"])
+    lock = ROOT / "requirements" / "frameworks.lock"
+
+    assert declared <= pinned_in(lock).keys()
+    assert not {"torch", "keras"} & pinned_in(ROOT / "requirements" / "dev.lock").keys()
+    # The build with CUDA would bring gigabytes.
+    on_linux = re.findall(r"^torch==(\S+) ; .*== 'linux'", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    assert on_linux
+    assert all(version.endswith("+cpu") for version in on_linux)
 
 
 def test_the_benchmark_measures_what_the_project_declares() -> None:
