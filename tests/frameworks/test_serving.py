@@ -56,6 +56,7 @@ def test_a_network_is_served_and_scores_a_file(make: Any, home: Path, tmp_path: 
         code=[MODELS / "nets.py"],
         classes=KINDS,
         outputs=["kind"],
+        compile="off",  # by the framework itself
         home=home,
     )
     source, output = tmp_path / "rows.csv", tmp_path / "out.csv"

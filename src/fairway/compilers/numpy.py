@@ -53,7 +53,9 @@ def read_program(
         # An estimator of another release, or one that was not fitted to the end: it has other attributes.
         raise NotConvertible(f"{type(model).__name__} is not as it is expected to be: {cause}") from cause
     found = replace_parts(found, lambda part: with_source(part, code))
-    labels = labels_of(model_inside(model)) if found.is_classifier else []
+    # A network does not know its classes; the signature does.
+    known = list(signature.classes) if source.scale else []
+    labels = (known or labels_of(model_inside(model))) if found.is_classifier else []
     if found.is_classifier and not labels:
         raise NotConvertible(f"{type(model).__name__} has no list of classes")
     return Program(found, labels), _precision(found, source)

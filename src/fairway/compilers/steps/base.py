@@ -160,6 +160,7 @@ class Source:
         single: Whether the original computes in single precision from here on.
         feed: How the original is fed, for `columns`: as a frame, a matrix, records or texts.
         made: Whether a function of the user's made it, which may have turned records into texts.
+        scale: What the numbers of a network for its classes are; empty for all others.
     """
 
     kind: Kind
@@ -169,6 +170,7 @@ class Source:
     single: bool = False
     feed: str = ""
     made: bool = False
+    scale: str = ""
 
     def dense(self, width: int | None = None, *, nullable: bool | None = None) -> Source:
         """Return the source that a step with a matrix for its result is for the next one."""
@@ -177,6 +179,7 @@ class Source:
             self.width if width is None else width,
             nullable=self.nullable if nullable is None else nullable,
             single=self.single,
+            scale=self.scale,
         )
 
     def like(self, width: int) -> Source:
@@ -204,6 +207,9 @@ MODELS: dict[str, Reader] = {}
 """Readers by package and class, such as `sklearn.StandardScaler`. Classes must match exactly: a class that
 somebody derived from one of these may do anything."""
 
+DERIVED: dict[str, Reader] = {}
+"""Readers that look into what a class does, and so are asked for those derived from it, too."""
+
 
 def reads_transformer(
     *names: str, takes: tuple[Kind, ...] = ("dense",), missing: Missing = "refused"
@@ -226,6 +232,18 @@ def reads_model(
 
     def register(read: Callable[[Any, Source], Model]) -> Callable[[Any, Source], Model]:
         MODELS.update(dict.fromkeys(map(_qualified, names), Reader(read, takes, missing)))
+        return read
+
+    return register
+
+
+def reads_derived(
+    *names: str, takes: tuple[Kind, ...] = ("dense",), missing: Missing = "refused"
+) -> Callable[[Callable[[Any, Source], Model]], Callable[[Any, Source], Model]]:
+    """Register the function that reads models of these classes and of all that derive from them."""
+
+    def register(read: Callable[[Any, Source], Model]) -> Callable[[Any, Source], Model]:
+        DERIVED.update(dict.fromkeys(names, Reader(read, takes, missing)))
         return read
 
     return register
@@ -290,6 +308,13 @@ def _reader(readers: dict[str, Reader], estimator: Any) -> Reader | None:
         return readers[name]
     if callable(getattr(estimator, "as_steps", None)):
         return None
+    if readers is MODELS:
+        for kind in type(estimator).__mro__:
+            root = kind.__module__.partition(".")[0]
+            if root == "keras":
+                break  # what Keras computes with PyTorch is no less Keras'
+            if f"{root}.{kind.__qualname__}" in DERIVED:
+                return DERIVED[f"{root}.{kind.__qualname__}"]
     raise NotConvertible(f"{name} has no compiled form")
 
 

@@ -164,7 +164,8 @@ def source_of(signature: Signature, options: Mapping[str, Any]) -> Source:
         for index, entry in enumerate(signature.inputs)
     )
     nullable = any(column.nullable for column in columns)
-    return Source("columns", len(columns), nullable=nullable, columns=columns, feed=feed)
+    scale = options.get("scale", "")
+    return Source("columns", len(columns), nullable=nullable, columns=columns, feed=feed, scale=scale)
 
 
 def convert(source: Source, takes: tuple[Kind, ...], needed_by: str) -> tuple[list[Step], Source]:
@@ -213,14 +214,16 @@ def _from_columns(source: Source, kind: Kind) -> tuple[list[Step], Source] | Non
 def _numbers(source: Source) -> tuple[list[Step], Source] | None:
     columns = source.columns
     if len(columns) == 1 and columns[0].kind == "vector":
-        return [Vector(columns[0].index)], Source("dense", columns[0].width)
+        return [Vector(columns[0].index)], Source("dense", columns[0].width, scale=source.scale)
     if not columns or any(column.kind not in _NUMERIC for column in columns):
         return None
     indexes = [column.index for column in columns]
     single = [place for place, column in enumerate(columns) if column.single]
     step = Numbers(indexes, single)
     all_single = len(single) == len(columns)
-    return [step], Source("dense", len(columns), nullable=source.nullable, single=all_single)
+    return [step], Source(
+        "dense", len(columns), nullable=source.nullable, single=all_single, scale=source.scale
+    )
 
 
 def take_all(step: Step, count: int) -> Step:
