@@ -18,7 +18,14 @@ from torch import nn
 
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.safety import Trust
-from fairway.errors import ArtifactCorrupt, ArtifactImport, ArtifactUnsafe, ExampleInvalid, UsageError
+from fairway.errors import (
+    ArtifactCorrupt,
+    ArtifactImport,
+    ArtifactUnsafe,
+    BundleError,
+    ExampleInvalid,
+    UsageError,
+)
 from fairway.flavors.torch import FLAVOR
 from fairway.inference.loaded import load_model
 from fairway.inference.proof import prove
@@ -252,21 +259,21 @@ def test_exported_programs_are_served(tmp_path: Path) -> None:
 
 
 def test_a_pickled_module_is_loaded_only_when_its_class_is_trusted(tmp_path: Path) -> None:
-    """A whole module in a file of `torch.save` is a pickle: its classes are named, or it is refused."""
-    model = trained(lambda: nets.Classifier(8))
-    expected = answers(model).numpy()
+    """A whole module in a file of `torch.save` is a pickle: its class is named, or it is refused."""
+    model = trained(small_net.SmallNet)
+    expected = answers(model).numpy()[:, 0]
     path = tmp_path / "whole.pt"
     torch.save(model, path)
 
-    with pytest.raises(ArtifactUnsafe, match=r"nets\.") as refused:
-        packed(path)
-    assert "--trust nets.Block --trust nets.Classifier" in refused.value.hint
-    trust = ["nets.Classifier", "nets.Block"]
-    bundle = packed(path, trust=trust)
+    with pytest.raises(BundleError, match=r"small_net\.SmallNet") as refused:
+        packed(path, code=[])
+    assert "--trust small_net.SmallNet" in refused.value.hint
+    layers = ["container.Sequential", "linear.Linear", "activation.Tanh"]
+    trust = ["small_net.SmallNet", *(f"torch.nn.modules.{name}" for name in layers)]
+    bundle = packed(path, code=[MODELS / "small_net.py"], trust=trust)
     prove(bundle)
 
-    got = np.transpose(list(replies(bundle).values.values()))
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(replies(bundle).values["prediction"], expected, rtol=1e-5, atol=1e-6)
     assert bundle.manifest.trusted == sorted(trust)
 
 
