@@ -13,6 +13,13 @@ FairwayError
 |  + ArtifactPath          artifact_path        a member name that leaves the bundle
 |  + ArtifactImport        artifact_import      the model needs a module that is not there
 |  + ArtifactUnsafe        artifact_unsafe      loading the file could run code that nobody allowed
+|  |  + ArtifactUntrustedType artifact_untrusted_type  it needs a type that is not on the list of known ones
+|  + ArtifactTypeMismatch  artifact_type_mismatch   a pickle under a name that promises another format
+|  + ArtifactLimit         artifact_limit       loading the file takes more than any model needs
+|  + ArchivePath           archive_path         a member of an archive has a name that leads elsewhere
+|  + ArchiveLink           archive_link         a member of an archive is a link or a device
+|  + ArchiveLimit          archive_limit        an archive that unpacks to too much
+|  + SourceNotAllowed      source_not_allowed   a model is a file here, not an address
 |  + BundleTooNew          bundle_too_new       written by a newer fairway
 |  + UntrustedBundle       bundle_untrusted     packed by somebody this registry does not trust
 |  + UnknownFlavor         flavor_unknown       no flavor matches the model
@@ -255,6 +262,62 @@ class ArtifactUnsafe(BundleError):
     code = "artifact_unsafe"
     title = "The model file is not safe to load"
     exit_code = EXIT_REFUSED
+
+
+class ArtifactUntrustedType(ArtifactUnsafe):
+    """The model file needs a type that is not on the list of known ones; the user may trust it by name."""
+
+    code = "artifact_untrusted_type"
+    title = "The model file needs a type that is not trusted"
+
+
+class ArtifactTypeMismatch(BundleError):
+    """A file whose name promises a format that runs no code is a pickle."""
+
+    code = "artifact_type_mismatch"
+    title = "The file is not what its name says"
+    exit_code = EXIT_REFUSED
+
+
+class ArtifactLimit(BundleError):
+    """Loading the file takes more time, memory or depth than any model needs."""
+
+    code = "artifact_limit"
+    title = "The model file is beyond the limits"
+    exit_code = EXIT_REFUSED
+
+
+class ArchivePath(BundleError):
+    """A member of an archive has a name that could lead outside of it."""
+
+    code = "archive_path"
+    title = "A file name in the archive is not allowed"
+    exit_code = EXIT_REFUSED
+
+
+class ArchiveLink(BundleError):
+    """A member of an archive is a link, a device or a pipe."""
+
+    code = "archive_link"
+    title = "The archive holds a link"
+    exit_code = EXIT_REFUSED
+
+
+class ArchiveLimit(BundleError):
+    """An archive or compressed file unpacks to more than is allowed."""
+
+    code = "archive_limit"
+    title = "The archive unpacks to too much"
+    status = 413
+    exit_code = EXIT_REFUSED
+
+
+class SourceNotAllowed(BundleError):
+    """A model was named by an address; only files and folders of this machine are packed."""
+
+    code = "source_not_allowed"
+    title = "The model is not a file"
+    exit_code = EXIT_USAGE
 
 
 class BundleTooNew(BundleError):

@@ -53,7 +53,7 @@ def open_files(
     Raises:
         BundleError: They are no model.
     """
-    check_files(files, trust)
+    check_files(files, trust, own=code.roots)
     if is_container(files):
         kept = keep_container(files)
         loaded = load_object(ModelFiles.of(kept), code, trust=trust)
@@ -72,7 +72,7 @@ def load_packed(flavor: Flavor, read: ModelFiles, code: CodeSpace, *, trust: Tru
     """
     if holds_object(read):
         return load_object(read, code, trust=trust)
-    check_files({path: read(path) for path in read.paths}, trust)
+    check_files({path: read(path) for path in read.paths}, trust, own=code.roots)
     return flavor.load(read, code, trust=trust)
 
 

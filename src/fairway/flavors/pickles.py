@@ -12,8 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fairway.bundle.code import CodeSpace, missing_module
-from fairway.bundle.safety import Trust, load_pickle
-from fairway.bundle.safety.gate import PICKLE_MAGICS
+from fairway.bundle.safety import Trust, is_pickle, load_pickle
 from fairway.errors import ArtifactCorrupt, ArtifactImport, FairwayError, MissingExtra
 from fairway.flavors.base import ModelFiles, missing_framework
 from fairway.flavors.skops_files import SKOPS, is_skops, load_skops
@@ -24,7 +23,7 @@ PICKLE = "model/model.joblib"
 def is_container(files: Mapping[str, bytes]) -> bool:
     """Tell from its content whether what the user brought is one pickle or skops file."""
     data = next(iter(files.values())) if len(files) == 1 else b""
-    return data.startswith(PICKLE_MAGICS) or is_skops(data)
+    return is_pickle(data) or is_skops(data)
 
 
 def keep_container(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -1,70 +1,48 @@
-"""The gate that every model file passes: checked as bytes, then loaded with the same list enforced."""
+"""The gate that every model file passes: looked into as bytes, then loaded with the same list enforced."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Collection, Mapping
 
+from fairway.bundle.safety.formats import COMPRESSED, format_of
+from fairway.bundle.safety.judge import refuse
+from fairway.bundle.safety.looking import SAFE_FORMATS, look
+from fairway.bundle.safety.pickles import load_pickle
 from fairway.bundle.safety.policy import Trust
-from fairway.errors import ArtifactUnsafe, MissingExtra
+from fairway.errors import ArtifactEmpty, ArtifactUnsafe
 
-# First bytes of a pickle and of the compressors that joblib knows (zlib, gzip, bz2, xz, lzma, lz4).
-PICKLE_MAGICS = (
-    b"\x80",
-    b"x\x01",
-    b"x\x5e",
-    b"x\x9c",
-    b"x\xda",
-    b"\x1f\x8b",
-    b"BZ",
-    b"\xfd7zXZ",
-    b"]\x00",
-    b"\x04\x22\x4d\x18",
-)
+__all__ = ["check_files", "is_pickle", "load_pickle"]
 
 
-def check_files(files: Mapping[str, bytes], trust: Trust) -> None:
+def check_files(files: Mapping[str, bytes], trust: Trust, *, own: Collection[str] = ()) -> None:
     """Refuse files that the policy does not let anybody load; nothing of them is run to find out.
 
     Args:
         files: Contents by relative path.
         trust: What may be constructed.
+        own: Top-level modules that travel with the model; what they define may be constructed.
 
     Raises:
-        ArtifactUnsafe: Names the file.
+        ArtifactUnsafe: A file would run something; names it, and what would allow it.
+        BundleError: A file cannot be read, or is beyond the limits.
     """
-    if trust.policy != "safe-only":
-        return
+    if files and not any(files.values()):
+        raise ArtifactEmpty(f"{next(iter(files))} is empty", hint="was the save or copy cut off?")
     for path, data in files.items():
-        if data.startswith(PICKLE_MAGICS):
+        seen = look(path, data, trust=trust, own=own, beside=files.keys())
+        if trust.policy == "safe-only" and seen.format not in SAFE_FORMATS:
             raise ArtifactUnsafe(
-                f"{path} is a pickle, and the policy safe-only loads none",
-                hint="save the model in the format of its framework",
+                f"{path} is a {seen.format} file, and the policy safe-only loads only formats that run no code",
+                hint="convert it where it is trusted: fairway convert MODEL OUT",
             )
+        refuse(seen.names, path)
 
 
-def load_pickle(
-    data: bytes, trust: Trust, *, modules: Callable[[], AbstractContextManager[Collection[str]]]
-) -> Any:
-    """Return the object of a pickle or joblib file, compressed or not.
+def is_pickle(data: bytes) -> bool:
+    """Tell whether a file is a pickle or joblib file, compressed or not."""
+    kind = format_of(data)
+    if kind not in COMPRESSED:
+        return kind == "pickle"
+    from fairway.bundle.safety.containers import decompress
 
-    Args:
-        data: The file.
-        trust: What may be constructed.
-        modules: Opens a block in which the modules that travel with the model can be imported, and gives the
-            names of the top-level ones: they are the user's own, and trusted.
-
-    Raises:
-        ArtifactUnsafe: The file constructs something that is not trusted; names it.
-        MissingExtra: joblib is not installed.
-        Exception: Whatever a damaged pickle raises.
-    """
-    try:
-        import joblib
-    except ImportError as cause:
-        raise MissingExtra("joblib", "sklearn", purpose="a pickle or joblib file") from cause
-    check_files({"model": data}, trust)
-    with modules():
-        return joblib.load(io.BytesIO(data))
+    return format_of(decompress(data)) == "pickle"
