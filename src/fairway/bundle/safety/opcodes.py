@@ -8,6 +8,8 @@ told is a reason to refuse. Which names may be used is for `judge.py` to say.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import io
 import pickletools
 from collections.abc import Callable, Iterator
@@ -111,10 +113,23 @@ def trace_pickles(data: bytes) -> Trace:
     """
     machine = _Machine(data)
     streams = 0
-    while streams == 0 or machine.file.tell() < len(data):
-        machine.run()
-        streams += 1
+    with _without_garbage_collection():
+        while streams == 0 or machine.file.tell() < len(data):
+            machine.run()
+            streams += 1
     return Trace(machine.uses, machine.arrays, machine.persistent, streams)
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Spare the collector a million small stand-ins, none of which is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Machine:
@@ -138,24 +153,44 @@ class _Machine:
         self.depth += 1
         if self.depth > _MAX_NESTED:
             raise ArtifactLimit("the pickle holds pickles in pickles, deeper than any model")
-        steps = _STEPS
         try:
-            for opcode, argument, position in pickletools.genops(self.file):
-                self.position = position if position is not None else 0
-                steps[opcode.name](self, argument)
+            self._follow()
         except (ArtifactCorrupt, ArtifactLimit, ArtifactUnsafe):
             raise
-        except KeyError as cause:
-            raise ArtifactUnsafe(
-                f"the pickle uses {cause.args[0]!r} at byte {self.position}, which no model needs"
-            ) from cause
-        except (ValueError, IndexError, OverflowError, UnicodeError, RecursionError) as cause:
+        except (ValueError, IndexError, KeyError, OverflowError, UnicodeError, RecursionError) as cause:
             raise ArtifactCorrupt(
                 f"the file is no whole pickle: it cannot be read at byte {self.position}",
                 hint="was it cut off while copying? save the model again",
             ) from cause
         self.depth -= 1
         self.stack, self.memo = outer
+
+    def _follow(self) -> None:
+        """Read instructions as `pickletools.genops` does, the most frequent of them without its calls."""
+        data, file, steps = self.data, self.file, _BY_CODE
+        position = file.tell()
+        while True:
+            self.position = position
+            step, name, read = steps[data[position]]
+            position += 1
+            if read is None:
+                argument = None
+            elif read == 1:
+                argument = data[position]
+                position += 1
+            else:
+                file.seek(position)
+                argument = read(file)
+                position = file.tell()
+            if name == "BUILD":
+                file.seek(position)
+                step(self, argument)
+                position = file.tell()
+                continue
+            step(self, argument)
+            if name == "STOP":
+                file.seek(position)
+                return
 
     def pop_to_mark(self) -> list[Any]:
         """Return what was put on the stack since the last mark, without the mark."""
@@ -457,3 +492,23 @@ def _binary_persistent(machine: _Machine, _: Any) -> None:
 def globals_of(trace: Trace) -> Iterator[Global]:
     """Yield every name once, in the order of the file."""
     yield from dict.fromkeys(use.what for use in trace.uses)
+
+
+def _table() -> dict[int, tuple[_Step, str, Any]]:
+    """Return step, name and reader of the argument by opcode; 1 stands for one byte, None for no argument."""
+    found: dict[int, tuple[_Step, str, Any]] = {}
+    for opcode in pickletools.opcodes:
+        read: Any = opcode.arg and (1 if opcode.arg is pickletools.uint1 else opcode.arg.reader)
+        step = _STEPS.get(opcode.name, _refusal(opcode.name))
+        found[ord(opcode.code)] = (step, opcode.name, read)
+    return found
+
+
+def _refusal(name: str) -> _Step:
+    def step(machine: _Machine, _: Any) -> None:
+        raise ArtifactUnsafe(f"the pickle uses {name} at byte {machine.position}, which no model needs")
+
+    return step
+
+
+_BY_CODE = _table()
