@@ -9,6 +9,7 @@ Settings
 + batching              mode  max_rows  window_ms
 + explain               budget_s  max_rows  max_queue
 + log                   access  inputs  level
++ trust                 policy
 ```
 
 A value comes from the first of: command-line flag, environment variable `FAIRWAY_SECTION_FIELD`, the nearest
@@ -154,6 +155,18 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """Which model files may be loaded."""
+
+    policy: str = _setting(
+        "allowlist",
+        "`allowlist` loads pickles of known types, and of those that `--trust` names; `safe-only` loads only "
+        "formats that run no code.",
+        choices=("safe-only", "allowlist"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole tree."""
 
@@ -167,6 +180,7 @@ class Settings:
     batching: BatchingSettings = field(default_factory=BatchingSettings)
     explain: ExplainSettings = field(default_factory=ExplainSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    trust: TrustSettings = field(default_factory=TrustSettings)
 
 
 _SECTIONS: dict[str, type[Any]] = {

@@ -96,6 +96,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     from fairway.lifecycle.own import Own
     from fairway.lifecycle.pack import Facts, Wishes, pack_model
 
+    settings = settings_of(home)
     target_path = Path(path)
     if target_path.exists():
         raise UsageError(
@@ -124,11 +125,11 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
             unseen_category=unseen_category,
             out_of_range=out_of_range,
         ),
-        trust=Trust(types=frozenset(trust)),
+        trust=Trust.naming(trust, policy=settings.trust.policy),
         compile=check_mode(compile),
     )
     bundle.save(target_path)
-    known.remember(settings_of(home).home, bundle)
+    known.remember(settings.home, bundle)
     return bundle
 
 

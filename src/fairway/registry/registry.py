@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +95,14 @@ class Registry:
             for record in attached:
                 change.attach(record)
             change.append(
-                Event(kind="register", model=model, version=number, at=at, actor=actor, reason=reason)
+                Event(
+                    kind="register",
+                    model=model,
+                    version=number,
+                    at=at,
+                    actor=actor,
+                    reason=_with_trust(reason, bundle.manifest.trusted),
+                )
             )
         return version
 
@@ -381,6 +388,13 @@ def open_to_look_up(home: Path) -> Registry:
 
     reader = open_reader(home / "registry.db")
     return open_registry(home) if reader is None else Registry(reader, LocalArtifacts(home / "artifacts"))
+
+
+def _with_trust(reason: str, types: Sequence[str]) -> str:
+    """Return the reason with what the version was allowed beyond the list of known types."""
+    if not types:
+        return reason
+    return "; ".join(filter(None, [reason, f"policy trusted: {', '.join(types)}"]))
 
 
 def _check_texts(actor: str, reason: str) -> None:
