@@ -7,6 +7,7 @@ loads what it needs when it is called: `fairway --help` needs none of it.
 from __future__ import annotations
 
 from fairway.api.diagnosis import Check, doctor
+from fairway.api.files import convert, inspect
 from fairway.api.packing import compile, pack, pull, push  # noqa: A004 - the verb
 from fairway.api.predicting import explain, load, predict, score
 from fairway.api.serving import bench, serve, tune
@@ -19,8 +20,10 @@ __all__ = [
     "alias",
     "bench",
     "compile",
+    "convert",
     "doctor",
     "explain",
+    "inspect",
     "list_models",
     "load",
     "pack",

@@ -24,6 +24,8 @@ VERBS = (
     "pack",
     "push",
     "pull",
+    "inspect",
+    "convert",
     "compile",
     "list",
     "show",

@@ -169,7 +169,7 @@ def _make(
     description = flavor.describe(loaded)
     # What comes before the model decides what callers send.
     taken = dataclasses.replace(description, input_names=()) if luggage.around.preprocess else description
-    table = _inputs_of(table, wishes.target, taken)
+    table = inputs_of(table, wishes.target, taken)
     signature = Signature(
         inputs=_inputs(table, wishes, brought),
         outputs=(),
@@ -177,7 +177,7 @@ def _make(
         unseen_category=_policy(wishes.unseen_category),
         out_of_range=_policy(wishes.out_of_range),
     )
-    columns = _checked(signature, table)
+    columns = checked_rows(signature, table)
     bound = _bind(flavor, loaded, columns, signature, luggage, table=table, wishes=wishes)
     signature, predictor = bound.signature, bound.predictor
     _check_output_names(signature)
@@ -272,8 +272,12 @@ def _environment(
     return lock_environment({name for name in modules if name.split(".")[0] not in luggage.space.roots})
 
 
-def _inputs_of(table: Table, target: str | None, description: Description) -> Table:
-    """Return the columns that the model takes, in its order, under the names that the table has for them."""
+def inputs_of(table: Table, target: str | None, description: Description) -> Table:
+    """Return the columns that the model takes, in its order, under the names that the table has for them.
+
+    Raises:
+        ExampleInvalid: The table lacks one of them.
+    """
     input_names = description.input_names
     if target is not None:
         table = table.drop(target)
@@ -299,7 +303,12 @@ def _policy(text: str) -> Policy:
     raise UsageError(f"{text!r} is not a policy", hint=f"use one of: {', '.join(POLICIES)}")
 
 
-def _checked(signature: Signature, table: Table) -> Columns:
+def checked_rows(signature: Signature, table: Table) -> Columns:
+    """Return the rows of a table, the first of many, as a call with them would be read.
+
+    Raises:
+        ExampleInvalid: No request could hold one of them.
+    """
     rows = [list(row) for _, row in zip(range(_PROFILE_ROWS), table.rows(), strict=False)]
     records = [dict(zip(signature.names, row, strict=True)) for row in rows]
     try:

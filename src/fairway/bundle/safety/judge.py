@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Collection, Iterable
 
+from fairway.bundle.code import missing_module
 from fairway.bundle.safety.allowed import allowed_names, is_never_right, may_be_trusted
 from fairway.bundle.safety.arrays import HEADER, OLD_HEADERS, old_joblib
 from fairway.bundle.safety.names import is_name
@@ -70,6 +72,7 @@ def refuse(verdicts: Iterable[Verdict], place: str) -> None:
         place: The file, as the message shall name it.
 
     Raises:
+        ArtifactImport: A name is of a module that is neither here nor travels with the model.
         ArtifactUnsafe: A name is never right in a model.
         ArtifactUntrustedType: All others could be trusted by name.
     """
@@ -80,8 +83,13 @@ def refuse(verdicts: Iterable[Verdict], place: str) -> None:
                 f"{place} uses {verdict.name} at byte {verdict.position}: {verdict.reason}",
                 hint="do not load this file; ask whoever sent it for the model in a format that runs no code",
             )
+    names = [verdict.name for verdict in refused]
+    for name in names:
+        root = name.split(".")[0]
+        if importlib.util.find_spec(root) is None:
+            raise missing_module(ModuleNotFoundError(f"No module named {root!r}", name=root), needed_by=place)
     if refused:
-        raise untrusted([verdict.name for verdict in refused], place)
+        raise untrusted(names, place)
 
 
 def untrusted(names: list[str], place: str) -> ArtifactUntrustedType:
