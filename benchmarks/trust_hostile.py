@@ -97,7 +97,9 @@ def _pickled(body: Callable[[Path], bytes], file: str = "model.pkl") -> Callable
     return lambda marker: {file: whole(body(marker))}
 
 
-def _called(module: str, attribute: str, argument: Callable[[Path], bytes] = shell) -> Callable[[Path], Mapping[str, bytes]]:
+def _called(
+    module: str, attribute: str, argument: Callable[[Path], bytes] = shell
+) -> Callable[[Path], Mapping[str, bytes]]:
     return _pickled(lambda marker: call(module, attribute, argument(marker)))
 
 
@@ -185,9 +187,13 @@ def _called_partial(marker: Path) -> bytes:
 
 
 def _changed_class(marker: Path) -> bytes:
-    return name("sklearn.linear_model._base", "LinearRegression") + b"N}" + text("predict") + name(
-        "collections", "OrderedDict"
-    ) + b"s\x86b"
+    return (
+        name("sklearn.linear_model._base", "LinearRegression")
+        + b"N}"
+        + text("predict")
+        + name("collections", "OrderedDict")
+        + b"s\x86b"
+    )
 
 
 def _persistent(marker: Path) -> bytes:
@@ -265,7 +271,9 @@ def _lying_array(marker: Path) -> Mapping[str, bytes]:
 
 
 def _old_joblib(marker: Path) -> Mapping[str, bytes]:
-    wrapper = name("joblib.numpy_pickle", "NDArrayWrapper") + b")\x81}(" + text("filename") + text("x.npy") + b"ub"
+    wrapper = (
+        name("joblib.numpy_pickle", "NDArrayWrapper") + b")\x81}(" + text("filename") + text("x.npy") + b"ub"
+    )
     return {"model.joblib": whole(wrapper)}
 
 
@@ -335,12 +343,19 @@ def tarred(*members: tuple[str, bytes, str], mode: str = "w") -> bytes:
 
 
 def _torch(marker: Path) -> Mapping[str, bytes]:
-    members = {"m/data.pkl": pickle.dumps(payload(marker), protocol=2), "m/version": b"3", "m/data/0": bytes(16)}
+    members = {
+        "m/data.pkl": pickle.dumps(payload(marker), protocol=2),
+        "m/version": b"3",
+        "m/data/0": bytes(16),
+    }
     return {"model.pt": zipped(members)}
 
 
 def _torch_module(marker: Path) -> Mapping[str, bytes]:
-    members = {"m/data.pkl": whole(name("own_module", "Net") + b")\x81", 2), "m/version": b"3"}
+    members = {
+        "m/data.pkl": whole(name("jinja2.environment", "Environment") + b")\x81", 2),
+        "m/version": b"3",
+    }
     return {"model.pt": zipped(members)}
 
 
@@ -368,7 +383,9 @@ _LAMBDA = {
 def _hdf5_lambda(marker: Path) -> Mapping[str, bytes]:
     config = {"class_name": "Sequential", "config": {"layers": [_LAMBDA]}}
     filler = bytes(512)
-    content = b"\x89HDF\r\n\x1a\n" + filler + b"model_config\x00" + json.dumps(config).encode() + b"\x00" + filler
+    content = (
+        b"\x89HDF\r\n\x1a\n" + filler + b"model_config\x00" + json.dumps(config).encode() + b"\x00" + filler
+    )
     return {"model.h5": content}
 
 
@@ -376,7 +393,10 @@ def _saved_model(operation: str) -> Callable[[Path], Mapping[str, bytes]]:
     def make(marker: Path) -> Mapping[str, bytes]:
         node = _field(1, b"n") + _field(2, operation.encode())
         graph = _field(1, node)
-        return {"saved_model.pb": b"\x08\x01" + _field(2, _field(2, graph)), "variables/variables.index": b"x"}
+        return {
+            "saved_model.pb": b"\x08\x01" + _field(2, _field(2, graph)),
+            "variables/variables.index": b"x",
+        }
 
     return make
 
@@ -538,7 +558,7 @@ CASES: tuple[Hostile, ...] = (
     Hostile("NumPy, an array of objects", UNSAFE, _object_npy),
     Hostile("NumPy, an archive with objects", UNSAFE, _object_npz),
     Hostile("skops, an unknown type", UNTRUSTED,
-            _skops({"__class__": "Net", "__module__": "own_module", "__loader__": "ObjectNode", "content": None})),
+            _skops({"__class__": "Environment", "__module__": "jinja2.environment", "__loader__": "ObjectNode", "content": None})),
     Hostile("skops, os.system", UNSAFE,
             _skops({"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "content": None})),
     Hostile("skops, a partial of eval", UNSAFE,

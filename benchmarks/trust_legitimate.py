@@ -118,13 +118,17 @@ def _data_for(model: Any) -> tuple[Any, ...]:
     """Return what a model is fitted on: positive numbers and three classes suit nearly all."""
     features, labels = _iris()
     kind = type(model).__name__
-    if kind in {"IsotonicRegression"}:
+    if kind == "IsotonicRegression":
         return features[:, 0], features[:, 1]
-    if kind in {"PLSRegression", "PLSCanonical", "CCA", "MultiOutputRegressor", "RegressorChain"} or kind.startswith(
-        "MultiTask"
-    ):
+    if kind in {
+        "PLSRegression",
+        "PLSCanonical",
+        "CCA",
+        "MultiOutputRegressor",
+        "RegressorChain",
+    } or kind.startswith("MultiTask"):
         return features, features[:, :2] * 2.0
-    if kind == "ClassifierChain" or kind == "MultiOutputClassifier":
+    if kind in {"ClassifierChain", "MultiOutputClassifier"}:
         return features, np.column_stack([labels > 0, labels > 1]).astype(int)
     if kind in {"LocalOutlierFactor", "OneClassSVM", "IsolationForest", "EllipticEnvelope", "SGDOneClassSVM"}:
         return (features,)
@@ -221,13 +225,19 @@ def _boosters() -> list[Any]:
     try:
         import xgboost
 
-        found += [xgboost.XGBClassifier(n_estimators=3), xgboost.XGBRegressor(n_estimators=3, early_stopping_rounds=None)]
+        found += [
+            xgboost.XGBClassifier(n_estimators=3),
+            xgboost.XGBRegressor(n_estimators=3, early_stopping_rounds=None),
+        ]
     except ImportError:
         pass
     try:
         import lightgbm
 
-        found += [lightgbm.LGBMClassifier(n_estimators=3, verbose=-1), lightgbm.LGBMRegressor(n_estimators=3, verbose=-1)]
+        found += [
+            lightgbm.LGBMClassifier(n_estimators=3, verbose=-1),
+            lightgbm.LGBMRegressor(n_estimators=3, verbose=-1),
+        ]
     except ImportError:
         pass
     return found
@@ -265,7 +275,8 @@ def _frame_pipeline() -> Any:
 
     features, labels = _iris()
     frame = pd.DataFrame(features, columns=list("abcd")).assign(
-        colour=pd.Categorical(np.where(labels == 1, "red", "blue")), town=[f"t{n % 7}" for n in range(len(labels))]
+        colour=pd.Categorical(np.where(labels == 1, "red", "blue")),
+        town=[f"t{n % 7}" for n in range(len(labels))],
     )
     columns = make_column_transformer(
         (StandardScaler(), make_column_selector(dtype_include="number")),
@@ -286,7 +297,9 @@ def _text_pipeline() -> Any:
     from sklearn.svm import LinearSVC
 
     texts = [f"word{n % 5} other{n % 3} 'quoted' thing {n}" for n in range(60)]
-    union = make_union(TfidfVectorizer(ngram_range=(1, 2)), CountVectorizer(stop_words="english"), HashingVectorizer())
+    union = make_union(
+        TfidfVectorizer(ngram_range=(1, 2)), CountVectorizer(stop_words="english"), HashingVectorizer()
+    )
     return make_pipeline(union, LinearSVC()).fit(texts, [n % 3 for n in range(60)])
 
 
@@ -296,7 +309,9 @@ def _record_pipeline() -> Any:
     from sklearn.pipeline import make_pipeline
 
     records = [{"town": f"t{n % 4}", "size": float(n)} for n in range(40)]
-    return make_pipeline(DictVectorizer(sparse=False), SGDClassifier()).fit(records, [n % 2 for n in range(40)])
+    return make_pipeline(DictVectorizer(sparse=False), SGDClassifier()).fit(
+        records, [n % 2 for n in range(40)]
+    )
 
 
 def _component_pipeline() -> Any:
@@ -324,7 +339,12 @@ def _function_pipeline() -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, SplineTransformer
 
-    steps = [FunctionTransformer(np.log1p, np.expm1), FunctionTransformer(), PolynomialFeatures(2), SplineTransformer()]
+    steps = [
+        FunctionTransformer(np.log1p, np.expm1),
+        FunctionTransformer(),
+        PolynomialFeatures(2),
+        SplineTransformer(),
+    ]
     return make_pipeline(*steps, Ridge()).fit(*_iris())
 
 
@@ -352,7 +372,9 @@ def _target_pipeline() -> Any:
     from sklearn.linear_model import Ridge
 
     features, labels = _iris()
-    return TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(features, labels + 1.0)
+    return TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(
+        features, labels + 1.0
+    )
 
 
 def _xgboost(ending: str) -> Callable[[], Mapping[str, bytes]]:

@@ -83,7 +83,7 @@ FILES = [
     ("D3 two bytes", "cut-short.joblib", 1, "artifact_corrupt", 422),
     ("D3 pickle", "cut.pkl", 1, "artifact_corrupt", 422),
     ("D3 no pickle at all", "text.joblib", 1, "flavor_unknown", 422),
-    ("D3 half a zip", "zip.joblib", 1, "flavor_unknown", 422),
+    ("D3 half a zip", "zip.joblib", 1, "artifact_corrupt", 422),
     ("D3 another object", "dict.joblib", 1, "flavor_unknown", 422),
     ("D3 no file", "nowhere.joblib", 1, "artifact_corrupt", 422),
     ("D4", "empty.joblib", 1, "artifact_empty", 422),

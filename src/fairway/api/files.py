@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from fairway.lifecycle.converting import Converted
 
 
-def inspect(
-    path: str | Path, *, trust: Sequence[str] = (), home: str | Path | None = None
-) -> Inspection:
-    """Tell what a model file, folder or bundle holds, and whether it would be loaded. Nothing of it is loaded.
+def inspect(path: str | Path, *, trust: Sequence[str] = (), home: str | Path | None = None) -> Inspection:
+    """Tell what a model file, folder or bundle holds, and whether it would be loaded, without loading it.
 
     Args:
         path: The file or folder.

@@ -17,15 +17,13 @@ from fairway.cli.output import print_facts, print_json, progress, say, size
 )
 @click.argument("model", metavar="FILE")
 @click.argument("path", metavar="OUT")
-@click.option(
-    "--example", metavar="FILE", help="Table to prove the copy with: CSV, Parquet, JSON or NDJSON."
-)
+@click.option("--example", metavar="FILE", help="Table to prove the copy with: CSV, Parquet, JSON or NDJSON.")
 @click.option("--target", metavar="COLUMN", help="Column of the table that the model predicts.")
 @click.option("--code", metavar="FILE", multiple=True, help="Module of yours that the model needs.")
 @click.option(
     "--trust", metavar="TYPE", multiple=True, help="Type (module.Class) that the model file may construct."
 )
-def command(  # noqa: PLR0913 - one argument per option
+def command(
     face: Face,
     /,
     *,

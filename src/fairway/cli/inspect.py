@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 _SHOWN_MEMBERS = 20
 
 
-@verb(
-    "inspect", example="fairway inspect model.joblib\nfairway inspect model.pkl --trust own.Model --json"
-)
+@verb("inspect", example="fairway inspect model.joblib\nfairway inspect model.pkl --trust own.Model --json")
 @click.argument("path", metavar="FILE")
 @click.option("--trust", metavar="TYPE", multiple=True, help="Type (module.Class) that is taken as trusted.")
 def command(face: Face, /, *, path: str, trust: tuple[str, ...]) -> int:

@@ -46,7 +46,7 @@ def open_probed(
     trust: Trust,
     meanwhile: Callable[[], Result],
 ) -> tuple[Flavor, Any, dict[str, bytes], Result]:
-    """Return what `open_model` does, for a file after it was loaded in a restricted process, and one thing more.
+    """Return what `open_model` does, for a file after a restricted process has loaded it, and one thing more.
 
     Args:
         model: A model, or the path of a model file or folder.

@@ -30,6 +30,7 @@ from fairway.bundle.tables import read_table
 from fairway.errors import (
     ArtifactCorrupt,
     ArtifactImport,
+    ArtifactUntrustedType,
     ExampleInvalid,
     FairwayError,
     ModelContract,
@@ -143,11 +144,12 @@ def saved(model: Any) -> bytes:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        (saved(Ridge())[:-20], ArtifactCorrupt, "the model file cannot be read as a pickle"),
+        (saved(Ridge())[:-20], ArtifactCorrupt, "the model file cannot be read as a pickle: it breaks off"),
         (b"\x80\x04.", ArtifactCorrupt, "cannot be read as a pickle"),
-        (b"x\x9cnonsense", ArtifactCorrupt, "cannot be read as a pickle"),
+        (b"x\x9cnonsense", ArtifactCorrupt, "looks like zlib and cannot be unpacked"),
         (b"cno_such_package.deep\nThing\n.", ArtifactImport, "needs the module 'no_such_package'"),
-        (b"csklearn.linear_model\nNoSuchThing\n.", ArtifactImport, "needs something that is not there"),
+        (b"csklearn.linear_model\nNoSuchThing\n.", ArtifactUntrustedType, "not on the list of known types"),
+        (b"c__main__\nThing\n.", ArtifactImport, "was defined in a script or notebook"),
     ],
 )
 def test_what_cannot_be_loaded_says_why(data: bytes, error: type[FairwayError], message: str) -> None:

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 KINDS = ("empty", "class", "function", "value")
 """How a name may be used.
@@ -23,38 +24,18 @@ KINDS = ("empty", "class", "function", "value")
 `value`: may be held, never called.
 """
 
-# Never loaded, whoever trusts them: their only use in a pickle is to run something, or to reach further.
-NEVER_MODULES = frozenset(
-    "os posix nt posixpath ntpath subprocess _posixsubprocess pty sys _sys shutil socket _socket ssl signal ctypes _ctypes "
-    "importlib _frozen_importlib _frozen_importlib_external imp runpy pkgutil zipimport code codeop pdb bdb "
-    "trace timeit cProfile profile doctest idlelib pydoc webbrowser multiprocessing threading _thread "
-    "concurrent asyncio pickle _pickle cPickle marshal shelve dill cloudpickle linecache inspect types ast "
-    "compileall py_compile pip ensurepip venv sqlite3 http urllib ftplib smtplib poplib imaplib telnetlib "
-    "xmlrpc socketserver tempfile glob fileinput io _io mmap gc weakref atexit faulthandler resource commands "
-    "antigravity turtle tkinter operator _operator logging unittest test distutils setuptools".split()
-)
-NEVER_NAMES = frozenset(
-    [
-        *(f"builtins.{name}" for name in (
-            "eval exec compile open input getattr setattr delattr hasattr globals locals vars dir __import__ "
-            "breakpoint exit quit type super print memoryview map filter apply execfile file help"
-        ).split()),
-        "functools.reduce", "joblib.load", "joblib.numpy_pickle.load", "pandas.read_pickle",
-        "pandas.io.pickle.read_pickle", "pandas.eval", "pandas.core.computation.eval.eval", "numpy.load",
-        "numpy.lib.npyio.load", "numpy.lib._npyio_impl.load", "numpy.fromfile", "numpy.f2py.crackfortran.param_eval",
-        "numpy.testing._private.utils.runstring", "numpy.testing.runstring", "torch.load", "torch.serialization.load",
-        "torch.hub.load", "torch.jit.load", "joblib.memory.Memory", "numpy._core._multiarray_umath._ufunc_reconstruct",
-        "numpy._core._ufunc_reconstruct", "copyreg.__newobj__", "copyreg.__newobj_ex__",
-    ]
-)  # fmt: skip
+
+@functools.cache
+def _list() -> dict[str, Any]:
+    text = resources.files("fairway.bundle.safety").joinpath("allowed.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 @functools.cache
 def allowed_names() -> Mapping[tuple[str, str], str]:
     """Return the kind of use by module and name."""
-    text = resources.files("fairway.bundle.safety").joinpath("allowed.toml").read_text(encoding="utf-8")
     found: dict[tuple[str, str], str] = {}
-    for group in tomllib.loads(text)["allow"]:
+    for group in _list()["allow"]:
         for module, names in group["names"].items():
             found.update(dict.fromkeys(((module, name) for name in names.split()), group["kind"]))
     return MappingProxyType(found)
@@ -62,14 +43,20 @@ def allowed_names() -> Mapping[tuple[str, str], str]:
 
 @functools.cache
 def known_libraries() -> frozenset[str]:
-    """Return the first parts of the modules on the list: libraries of which all that is needed stands there."""
+    """Return the libraries of which all that a model needs stands on the list."""
     return frozenset(module.split(".")[0] for module, _ in allowed_names())
 
 
 def is_never_right(module: str, name: str) -> bool:
     """Tell whether no model needs this name and nobody may trust it."""
-    root = module.split(".")[0]
-    return root in NEVER_MODULES or f"{module}.{name}" in NEVER_NAMES
+    modules, names = _never()
+    return module.split(".")[0] in modules or f"{module}.{name}" in names
+
+
+@functools.cache
+def _never() -> tuple[frozenset[str], frozenset[str]]:
+    never = _list()["never"]
+    return frozenset(never["modules"].split()), frozenset(never["names"].split())
 
 
 def may_be_trusted(module: str, name: str) -> bool:
@@ -80,7 +67,7 @@ def may_be_trusted(module: str, name: str) -> bool:
     """
     if is_never_right(module, name):
         return False
-    root = module.split(".")[0]
+    root = module.split(".", maxsplit=1)[0]
     if root in sys.stdlib_module_names or root in known_libraries():
         return name.lstrip("_")[:1].isupper()
     return True

@@ -126,6 +126,6 @@ def _cut_off() -> ArtifactCorrupt:
 def old_joblib() -> ArtifactCorrupt:
     """Return the error for a file of joblib 0.9 or older, or of the copy that scikit-learn once had."""
     return ArtifactCorrupt(
-        "the file was written by a joblib too old to be read safely (0.9, or the one inside scikit-learn 0.22)",
+        "the file was written by a joblib too old to be read safely (0.9, or that inside scikit-learn 0.22)",
         hint="load it in its old environment, and save it again there with joblib 1.0 or newer",
     )

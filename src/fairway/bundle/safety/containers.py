@@ -186,4 +186,6 @@ def _check_names(names: list[str]) -> None:
         for folder in folders:
             check_paths([folder.removeprefix("./") + "/x"])
     except ArtifactPath as cause:
-        raise ArchivePath(cause.detail.replace("a bundle", "an archive").replace("the bundle", "the archive")) from cause
+        raise ArchivePath(
+            cause.detail.replace("a bundle", "an archive").replace("the bundle", "the archive")
+        ) from cause

@@ -10,9 +10,9 @@ from fairway.bundle.code import missing_module
 from fairway.bundle.safety.allowed import allowed_names, is_never_right, may_be_trusted
 from fairway.bundle.safety.arrays import HEADER, OLD_HEADERS, old_joblib
 from fairway.bundle.safety.names import is_name
-from fairway.bundle.safety.opcodes import Global, Made, Trace, Use
+from fairway.bundle.safety.opcodes import Global, Trace, Use
 from fairway.bundle.safety.policy import Trust
-from fairway.errors import ArtifactUnsafe, ArtifactUntrustedType
+from fairway.errors import ArtifactImport, ArtifactUnsafe, ArtifactUntrustedType
 
 ALLOWED = "allowed"
 OWN = "own code"
@@ -20,7 +20,9 @@ TRUSTED = "trusted"
 UNTRUSTED = "untrusted"
 UNSAFE = "unsafe"
 
-_PLAIN_BASES = frozenset({"object", "list", "dict", "tuple", "set", "frozenset", "str", "int", "float", "bytes"})
+_PLAIN_BASES = frozenset(
+    {"object", "list", "dict", "tuple", "set", "frozenset", "str", "int", "float", "bytes"}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +88,11 @@ def refuse(verdicts: Iterable[Verdict], place: str) -> None:
     names = [verdict.name for verdict in refused]
     for name in names:
         root = name.split(".")[0]
+        if root == "__main__":
+            raise ArtifactImport(
+                f"{place} needs {name}, which was defined in a script or notebook",
+                hint="move it to a .py file, save the model again, and give that file with --code",
+            )
         if importlib.util.find_spec(root) is None:
             raise missing_module(ModuleNotFoundError(f"No module named {root!r}", name=root), needed_by=place)
     if refused:

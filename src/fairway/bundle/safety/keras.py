@@ -23,11 +23,12 @@ _MODULES = re.compile(
 )
 # They run code of their configuration, or read a file that it names.
 _NEVER = frozenset({
-    "Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer", "PythonLayer", "function_type",
-    "get_file",
+    "Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer", "PythonLayer",
+    "function_type", "get_file",
 })  # fmt: skip
 _PLAIN = frozenset({
-    "__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__ellipsis__", "__bytes__", "__complex__", "__slice__",
+    "__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__ellipsis__", "__bytes__",
+    "__complex__", "__slice__",
 })  # fmt: skip
 # Text layers read their vocabulary from a file if it is a text instead of a list.
 _FILE_OPTIONS = frozenset({"vocabulary", "idf_weights"})
@@ -95,7 +96,7 @@ def check_saved_model(data: bytes, path: str) -> list[str]:
 
 
 def _operations(data: bytes) -> Iterator[str]:
-    """Yield the operation of every node: SavedModel(2) -> MetaGraph(2) -> Graph(1 nodes, 2 library) -> node(2)."""
+    """Yield the operation of every node: in the graphs, and in the functions of their libraries."""
     for graph in _inside(data, 2, 2):
         yield from _node_operations(graph, 1)
         for function in _inside(graph, 2, 1):

@@ -30,9 +30,13 @@ SAFE_FORMATS = frozenset(
 """What the policy `safe-only` loads."""
 
 # Names that promise a format which runs no code.
-_PROMISING = frozenset({"onnx", "safetensors", "ubj", "json", "cbm", "txt", "keras", "h5", "hdf5", "npy", "npz", "skops"})
+_PROMISING = frozenset(
+    {"onnx", "safetensors", "ubj", "json", "cbm", "txt", "keras", "h5", "hdf5", "npy", "npz", "skops"}
+)
 _TORCH_FORBIDDEN = re.compile(rb"torch\.(?:from_file|save|load|ops\.(?!aten|prim|quantized|torchvision))")
-_LEGACY_TORCH = bytes.fromhex("6cfc9c46f9206aa85019")  # the number that torch wrote first before it wrote zips
+_LEGACY_TORCH = bytes.fromhex(
+    "6cfc9c46f9206aa85019"
+)  # the number that torch wrote first before it wrote zips
 _TORCHSCRIPT_ROOT = "__torch__"
 
 
@@ -68,7 +72,9 @@ class _Context:
         return dataclasses.replace(self, depth=self.depth + 1, beside=beside)
 
 
-def look(path: str, data: bytes, *, trust: Trust, own: Collection[str] = (), beside: Collection[str] = ()) -> Seen:
+def look(
+    path: str, data: bytes, *, trust: Trust, own: Collection[str] = (), beside: Collection[str] = ()
+) -> Seen:
     """Return what is in a file.
 
     Args:
@@ -185,7 +191,11 @@ def _kind_of_archive(members: Mapping[str, bytes]) -> str:
     if "config.json" in members and "metadata.json" in members:
         return "keras"
     if "data.pkl" in lasts:
-        return "torchscript" if "constants.pkl" in lasts or any(n.startswith("code/") for n in lasts) else "torch"
+        return (
+            "torchscript"
+            if "constants.pkl" in lasts or any(n.startswith("code/") for n in lasts)
+            else "torch"
+        )
     if any(name.startswith("archive_format") or "/archive_format" in name for name in members):
         return "torch export"
     if "manifest.json" in members:
@@ -196,7 +206,7 @@ def _kind_of_archive(members: Mapping[str, bytes]) -> str:
 
 
 def _look_torch(path: str, data: bytes, kind: str, context: _Context) -> list[Verdict]:
-    """Look into a member of torch's archive: pickles are pickles, `data/` is numbers, `code/` is TorchScript."""
+    """Look into a member of torch's archive: pickles, numbers below `data/`, TorchScript below `code/`."""
     if path.endswith(".pkl"):
         own = context.own | ({_TORCHSCRIPT_ROOT} if kind == "torchscript" else frozenset())
         return judge(trace_pickles(data), context.trust, own)

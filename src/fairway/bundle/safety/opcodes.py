@@ -159,7 +159,7 @@ class _Machine:
             raise
         except (ValueError, IndexError, KeyError, OverflowError, UnicodeError, RecursionError) as cause:
             raise ArtifactCorrupt(
-                f"the file is no whole pickle: it cannot be read at byte {self.position}",
+                f"the model file cannot be read as a pickle: it breaks off at byte {self.position}",
                 hint="was it cut off while copying? save the model again",
             ) from cause
         self.depth -= 1
@@ -220,7 +220,7 @@ class _Machine:
         """Note a use of a name."""
         if not isinstance(what, Global):
             raise ArtifactUnsafe(
-                f"the pickle calls something that it made itself, at byte {self.position}; no model needs that"
+                f"the pickle calls what it made itself, at byte {self.position}, which no model needs"
             )
         self.uses.append(Use(what, how, args, self.position))
 
@@ -258,17 +258,22 @@ def _none(machine: _Machine, _: Any) -> None:
 
 @_step("NEWTRUE")
 def _true(machine: _Machine, _: Any) -> None:
-    machine.stack.append(True)  # noqa: FBT003 - a value, not an option
+    machine.stack.append(True)
 
 
 @_step("NEWFALSE")
 def _false(machine: _Machine, _: Any) -> None:
-    machine.stack.append(False)  # noqa: FBT003 - a value, not an option
+    machine.stack.append(False)
 
 
-@_step("PROTO", "FRAME", "STOP")
+@_step("PROTO", "FRAME")
 def _nothing(machine: _Machine, _: Any) -> None:
     pass
+
+
+@_step("STOP")
+def _stop(machine: _Machine, _: Any) -> None:
+    machine.pop()
 
 
 @_step("MARK")
@@ -477,7 +482,7 @@ def _build(machine: _Machine, _: Any) -> None:
 
 
 @_step("PERSID")
-def _persistent(machine: _Machine, argument: Any) -> None:
+def _persistent(machine: _Machine, _: Any) -> None:
     machine.persistent = True
     machine.stack.append(PERSISTENT)
 

@@ -105,7 +105,7 @@ def _check_found(found: Any, kind: str, module: str, name: str, own: Collection[
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Stand for `_codecs.encode`, by which protocols 0 to 2 write bytes; other encodings would be imported."""
+    """Stand for `_codecs.encode`, by which protocols 0 to 2 write bytes; others would be imported."""
     if encoding != "latin1":
         raise ArtifactUnsafe(f"the model file encodes text as {encoding!a}, which no pickle does")
     return text.encode("latin-1")
@@ -129,7 +129,7 @@ class _Header:
 class _ArrayUnpickler(pickle._Unpickler):  # noqa: SLF001 - the one whose BUILD can be told about arrays
     """The unpickler for joblib's files: an array stands in the file behind its header."""
 
-    dispatch = pickle._Unpickler.dispatch.copy()  # type: ignore[attr-defined]  # noqa: RUF012, SLF001
+    dispatch = pickle._Unpickler.dispatch.copy()  # type: ignore[attr-defined]  # noqa: SLF001
 
     def __init__(self, data: bytes, trace: Trace, names: _Names) -> None:
         self._file = io.BytesIO(data)
@@ -179,4 +179,6 @@ def _native(array: Any) -> Any:
 
 
 def _two_readings() -> ArtifactCorrupt:
-    return ArtifactCorrupt("the header of an array can be read in two ways; the file is not what joblib writes")
+    return ArtifactCorrupt(
+        "the header of an array can be read in two ways; the file is not what joblib writes"
+    )

@@ -76,14 +76,20 @@ def inspect_files(files: Mapping[str, bytes], trust: Trust) -> Inspection:
         files: Contents by relative path. What lies below `code/` is taken for modules that travel along.
         trust: What verdicts are made by.
     """
-    own = {path.removeprefix(_CODE).partition("/")[0].removesuffix(".py") for path in files if path.startswith(_CODE)}
+    own = {
+        path.removeprefix(_CODE).partition("/")[0].removesuffix(".py")
+        for path in files
+        if path.startswith(_CODE)
+    }
     reports = tuple(_report(path, data, files.keys(), trust, own) for path, data in files.items())
     names = [name for report in reports for name in report.names if name.verdict == UNTRUSTED]
     needed = tuple(dict.fromkeys(name.name for name in names))
     return Inspection(trust.policy, reports, needed)
 
 
-def _report(path: str, data: bytes, beside: Collection[str], trust: Trust, own: Collection[str]) -> FileReport:
+def _report(
+    path: str, data: bytes, beside: Collection[str], trust: Trust, own: Collection[str]
+) -> FileReport:
     seen, refusal = Seen(path, ""), None
     try:
         seen = look(path, data, trust=trust, own=own, beside=beside)

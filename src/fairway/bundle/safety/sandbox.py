@@ -123,7 +123,17 @@ def run_restricted(module: str, given: bytes, *, limits: Limits | None = None) -
     source = str(Path(__file__).parents[3])
     numbers = [limits.seconds, limits.memory_bytes, limits.file_bytes, limits.files]
     with tempfile.TemporaryDirectory(prefix="fairway-probe-", ignore_cleanup_errors=True) as folder:
-        command = [sys.executable, "-B", "-E", "-P", "-c", _PROGRAM, source, *(str(int(n)) for n in numbers), module]
+        command = [
+            sys.executable,
+            "-B",
+            "-E",
+            "-P",
+            "-c",
+            _PROGRAM,
+            source,
+            *(str(int(n)) for n in numbers),
+            module,
+        ]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
             command,
             cwd=folder,

@@ -14,19 +14,22 @@ from fairway.errors import ArtifactCorrupt
 
 _MAX_DEPTH = 500
 # How skops names a function or a type that is held, beside the type of the object itself.
-_HELD = (("module_path", "function"), ("module_path", "type"), ("module", "name"), ("class_module", "class_name"))
+_HELD = (
+    ("module_path", "function"),
+    ("module_path", "type"),
+    ("module", "name"),
+    ("class_module", "class_name"),
+)
 # What skops itself calls what it keeps in its own ways.
 _OWN_NAMES = frozenset({
-    "builtins.list", "builtins.dict", "builtins.tuple", "builtins.set", "builtins.str", "builtins.type", "builtins.slice",
-    "types.FunctionType", "types.MethodType", "types.BuiltinFunctionType", "builtins.function", "builtins.method",
-    "builtins.builtin_function_or_method", "builtins.bytes", "builtins.bytearray", "numpy.ufunc", "numpy.random.mtrand.RandomState",
-    "numpy.random._generator.Generator", "builtins.NoneType",
+    "builtins.list", "builtins.dict", "builtins.tuple", "builtins.set", "builtins.str", "builtins.type",
+    "builtins.slice", "builtins.bytes", "builtins.bytearray", "builtins.NoneType", "builtins.function",
+    "builtins.method", "builtins.builtin_function_or_method", "types.FunctionType", "types.MethodType",
+    "types.BuiltinFunctionType", "numpy.ufunc",
 })  # fmt: skip
 
 
-def judge_skops(
-    members: Mapping[str, bytes], path: str, trust: Trust, own: Collection[str]
-) -> list[Verdict]:
+def judge_skops(members: Mapping[str, bytes], path: str, trust: Trust, own: Collection[str]) -> list[Verdict]:
     """Return the verdict on every name of a skops file.
 
     Raises:
