@@ -71,6 +71,10 @@ docs: install ## write the generated pages of docs/reference
 bench: install ## measure fairway beside its rivals, 35 minutes (needs wrk, nginx); writes the tables in the docs
 	@$(BIN)/python benchmarks/bench_serving.py $(ARGS)
 
+.PHONY: trust
+trust: install ## how many hostile model files are refused and legitimate ones pass, 20 seconds
+	@$(BIN)/python benchmarks/bench_trust.py $(ARGS)
+
 .PHONY: lock
 lock: install ## resolve the newest versions into requirements/*.lock
 	@$(BIN)/python $(PIP) 'uv>=0.9'

@@ -50,7 +50,7 @@ def known_libraries() -> frozenset[str]:
 def is_never_right(module: str, name: str) -> bool:
     """Tell whether no model needs this name and nobody may trust it."""
     modules, names = _never()
-    return module.split(".")[0] in modules or f"{module}.{name}" in names
+    return module.split(".", maxsplit=1)[0] in modules or f"{module}.{name}" in names
 
 
 @functools.cache

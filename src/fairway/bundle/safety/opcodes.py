@@ -64,7 +64,7 @@ class Tuple:
     __slots__ = ("items", "weight")
 
     def __init__(self, items: list[Any]) -> None:
-        self.weight = 1 + sum(item.weight if type(item) is Tuple else 1 for item in items)
+        self.weight: int = 1 + sum(item.weight if type(item) is Tuple else 1 for item in items)
         self.items = tuple(items) if len(items) <= _KEPT_ITEMS else None
 
 

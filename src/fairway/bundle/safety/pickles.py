@@ -129,7 +129,7 @@ class _Header:
 class _ArrayUnpickler(pickle._Unpickler):  # noqa: SLF001 - the one whose BUILD can be told about arrays
     """The unpickler for joblib's files: an array stands in the file behind its header."""
 
-    dispatch = pickle._Unpickler.dispatch.copy()  # type: ignore[attr-defined]  # noqa: SLF001
+    dispatch = pickle._Unpickler.dispatch.copy()  # noqa: SLF001
 
     def __init__(self, data: bytes, trace: Trace, names: _Names) -> None:
         self._file = io.BytesIO(data)
@@ -147,7 +147,7 @@ class _ArrayUnpickler(pickle._Unpickler):  # noqa: SLF001 - the one whose BUILD 
         if isinstance(self.stack[-1], _Header):  # type: ignore[attr-defined]
             self.stack[-1] = self._array(vars(self.stack[-1]))  # type: ignore[attr-defined]
 
-    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.BUILD[0]] = load_build  # type: ignore[assignment]
 
     def _array(self, header: dict[str, Any]) -> Any:
         place = self._places.get(self._file.tell())

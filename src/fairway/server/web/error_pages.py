@@ -52,6 +52,35 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Loading the model file would construct something that is not known to be harmless.",
         "Save the model in its framework's own format. If you know the file, `--trust` allows what is named.",
     ),
+    "artifact_untrusted_type": (
+        "The model file needs a type that is not on the list of known ones. Nothing was loaded.",
+        "If you know the library, allow it by name: `--trust module.Class`. Your own modules travel with "
+        "`--code FILE.py`.",
+    ),
+    "artifact_type_mismatch": (
+        "The file is a pickle, which can run code, under a name that promises a format which cannot.",
+        "If it is meant to be a pickle, give it the ending `.joblib` or `.pkl`. Else do not use it.",
+    ),
+    "artifact_limit": (
+        "Loading the file would take more time, memory or depth than any model needs, or did so in a trial.",
+        "Do not use this file unless you made it. A very large model may need a machine with more memory.",
+    ),
+    "archive_path": (
+        "A name inside the archive could lead to a place outside of it, or stands there twice.",
+        "Nothing was unpacked. Do not use this file; if you made it, pack it again with relative names.",
+    ),
+    "archive_link": (
+        "The archive holds a link, a device or a pipe. A model is made of files.",
+        "Nothing was unpacked. If you made it, pack the files themselves.",
+    ),
+    "archive_limit": (
+        "The archive or compressed file unpacks to more than 10,000 files, 2 GiB, or 100 times its size.",
+        "Do not use this file unless you made it; then save the model uncompressed.",
+    ),
+    "source_not_allowed": (
+        "A model was named by an address. fairway packs files and folders of this machine and fetches none.",
+        "Fetch the file yourself, look into it with `fairway inspect FILE`, and push the file.",
+    ),
     "artifact_path": (
         "A name inside the bundle could lead to a place outside of it. Nothing was unpacked.",
         "Do not use this file. If you made it yourself, pack it again with `fairway pack`.",

@@ -1,0 +1,105 @@
+"""The two promises of the gate, file by file: hostile ones are refused without an effect, good ones pass.
+
+The files stand in `benchmarks/trust_hostile.py` and `trust_legitimate.py`; `benchmarks/bench_trust.py` prints
+the rates of the same ones, which the docs quote.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fairway as fw
+from fairway.errors import FairwayError
+
+pytest.importorskip("sklearn")
+pytest.importorskip("pandas")
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = [{"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 3.0}]
+
+
+def _benchmark(name: str) -> Any:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+hostile = _benchmark("trust_hostile")
+legitimate = _benchmark("trust_legitimate")
+bench = _benchmark("bench_trust")
+
+
+@pytest.fixture(scope="module")
+def watch() -> Any:
+    """Give the eyes on audit events; the hook cannot be taken out again, so there is one."""
+    return bench.Watch()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a home whose registry holds one version."""
+    from sklearn.linear_model import LinearRegression
+
+    folder = tmp_path_factory.mktemp("home")
+    model = LinearRegression().fit([[1.0, 2.0], [2.0, 3.0]], [1.0, 2.0])
+    fw.push(model, name="good", example=ROWS, home=folder, compile="off")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, but SQLite's passing ones."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if "-shm" not in path.name}
+
+
+@pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
+def test_a_hostile_file_is_refused_and_nothing_happens(
+    case: Any, tmp_path: Path, home: Path, watch: Any
+) -> None:
+    """Refused by its code; no marker, no process, no connection, and the registry is as it was."""
+    marker, place = tmp_path / "marker", tmp_path / "model"
+    files = case.make(marker)
+    for name, data in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(data)
+    path = place if len(files) > 1 else place / next(iter(files))
+    before = contents(home)
+
+    with watch() as seen, pytest.raises(FairwayError) as caught:
+        fw.push(path, name="good", example=ROWS, home=home)
+
+    assert caught.value.code == case.code, caught.value.detail
+    assert seen == []
+    assert not marker.exists()
+    assert contents(home) == before
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", legitimate.cases(), ids=lambda case: case.name)
+def test_a_legitimate_file_passes_and_loads(case: Any) -> None:
+    """Nobody has to trust anything by name."""
+    try:
+        files = case.make()
+    except legitimate.LeftOut as reason:
+        pytest.skip(f"{reason} is not installed")
+
+    outcome = bench._run_legitimate(case.name, files)
+
+    assert outcome.right, f"{outcome.code}: {outcome.detail}"
+
+
+def test_the_corpora_are_as_large_as_promised_and_the_docs_quote_them() -> None:
+    """At least forty hostile files and sixty legitimate ones; the page says how many."""
+    assert len(hostile.CASES) >= 40
+    assert len(legitimate.cases()) >= 60
+    page = (ROOT / "docs" / "explanation" / "loading-model-files.md").read_text(encoding="utf-8")
+    quoted = [int(number) for number in re.findall(r"(\d+) of \d+ files", page)]
+    assert quoted == [len(hostile.CASES), len(legitimate.cases())]
