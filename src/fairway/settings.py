@@ -189,6 +189,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "batching": BatchingSettings,
     "explain": ExplainSettings,
     "log": LogSettings,
+    "trust": TrustSettings,
 }
 
 

@@ -12,7 +12,6 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ import msgspec
 
 from fairway.bundle.code import CodeSpace
 from fairway.bundle.safety import Trust, check_files
-from fairway.bundle.safety.sandbox import Ended, Limits, run_restricted
+from fairway.bundle.safety.sandbox import Ended, Limits, Restricted
 from fairway.errors import (
     ArtifactCorrupt,
     ArtifactLimit,
@@ -60,15 +59,22 @@ def open_probed(
         SourceNotAllowed: It is an address.
     """
     if not isinstance(model, str | Path):
-        return (*open_model(model, space, trust=trust), meanwhile())
+        flavor, loaded, kept = open_model(model, space, trust=trust)
+        if trust.policy == "safe-only":
+            check_files(kept, trust, own=space.roots)
+        return flavor, loaded, kept, meanwhile()
     _check_local(str(model))
     path = Path(model)
     files = read_files(path)
     check_files(files, trust, own=space.roots)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        probed = thread.submit(probe, files, path.name, sources=sources, trust=trust)
+    process = _start(files, path.name, sources=sources, trust=trust)
+    try:
         done = meanwhile()
-        probed.result()
+        ended = process.wait()
+    except BaseException:  # an interrupt, too, leaves no process behind
+        process.end()
+        raise
+    _read(ended, path.name)
     return (*open_files(files, path.name, space, trust=trust), done)
 
 
@@ -86,6 +92,21 @@ def probe(
         ArtifactLimit: It took too long or too much memory.
         BundleError: What the process said.
     """
+    process = _start(files, name, sources=sources, trust=trust, limits=limits)
+    try:
+        return _read(process.wait(), name)
+    finally:
+        process.end()
+
+
+def _start(
+    files: Mapping[str, bytes],
+    name: str,
+    *,
+    sources: Mapping[str, bytes],
+    trust: Trust,
+    limits: Limits | None = None,
+) -> Restricted:
     given = msgspec.msgpack.encode(
         {
             "files": dict(files),
@@ -95,7 +116,7 @@ def probe(
             "types": sorted(trust.types),
         }
     )
-    return _read(run_restricted(__name__, given, limits=limits), name)
+    return Restricted(__name__, given, limits=limits)
 
 
 def _check_local(model: str) -> None:

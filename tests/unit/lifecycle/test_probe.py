@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairway.bundle.safety import Trust
-from fairway.bundle.safety.sandbox import Limits, run_restricted
+from fairway.bundle.safety.sandbox import Limits, Restricted
 from fairway.errors import (
     ArtifactCorrupt,
     ArtifactLimit,
@@ -23,7 +23,7 @@ from fairway.lifecycle.probe import probe
 
 pytest.importorskip("sklearn")
 
-# A model whose class does something while it is unpickled; its code travels with it, so the list lets it pass.
+# A model whose class does something while it is unpickled; its code travels with it, so the list lets it be.
 OWN = """
 import os, sys
 from sklearn.base import BaseEstimator
@@ -90,7 +90,7 @@ def test_no_secret_of_this_process_is_seen_there(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 def test_there_is_no_way_out_to_a_network() -> None:
     """Where the system allows it: only a loopback that is down."""
-    ended = run_restricted("tests_of_nothing", b"")
+    ended = Restricted("tests_of_nothing", b"").wait()
 
     assert ended.status not in {0, None}
     assert "tests_of_nothing" in ended.last_words

@@ -1,4 +1,4 @@
-"""The gate that every model file passes: looked into as bytes, then loaded with the same list enforced."""
+"""The gate that every model file passes: looked into as bytes, judged by the policy."""
 
 from __future__ import annotations
 
@@ -8,25 +8,12 @@ from fairway.bundle.safety.containers import decompress
 from fairway.bundle.safety.formats import COMPRESSED, format_of
 from fairway.bundle.safety.judge import refuse
 from fairway.bundle.safety.looking import SAFE_FORMATS, Seen, look
-from fairway.bundle.safety.pickles import load_pickle
 from fairway.bundle.safety.policy import Trust
 from fairway.errors import ArtifactEmpty, ArtifactUnsafe, FairwayError
 
-__all__ = ["check_files", "check_seen", "is_pickle", "load_pickle"]
-
 
 def check_files(files: Mapping[str, bytes], trust: Trust, *, own: Collection[str] = ()) -> None:
-    """Refuse files that the policy does not let anybody load; nothing of them is run to find out.
-
-    Args:
-        files: Contents by relative path.
-        trust: What may be constructed.
-        own: Top-level modules that travel with the model; what they define may be constructed.
-
-    Raises:
-        ArtifactUnsafe: A file would run something; names it, and what would allow it.
-        BundleError: A file cannot be read, or is beyond the limits.
-    """
+    """Do what `fairway.bundle.safety.check_files` promises."""
     if files and not any(files.values()):
         raise ArtifactEmpty(f"{next(iter(files))} is empty", hint="was the save or copy cut off?")
     for path, data in files.items():

@@ -28,20 +28,7 @@ Modules = Callable[[], AbstractContextManager[Collection[str]]]
 
 
 def load_pickle(data: bytes, trust: Trust, *, modules: Modules) -> Any:
-    """Return the object of a pickle or joblib file, compressed or not.
-
-    Args:
-        data: The file.
-        trust: What may be constructed.
-        modules: Opens a block in which the modules that travel with the model can be imported, and gives the
-            names of the top-level ones: they are the user's own, and trusted.
-
-    Raises:
-        ArtifactCorrupt: The file is no whole pickle.
-        ArtifactLimit: Unpacking or loading it would take more than any model.
-        ArtifactUnsafe: The file constructs something that is not trusted; names it.
-        Exception: Whatever the constructed objects raise.
-    """
+    """Do what `fairway.bundle.safety.load_pickle` promises."""
     if trust.policy == "safe-only":
         raise ArtifactUnsafe(
             "the file is a pickle, and the policy safe-only loads none",

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ _REFUSED_EVENTS = frozenset(
         "os.rmdir",
     }
 )
+_MACHINE_PROGRAMS = frozenset({"uname", "lscpu", "ldconfig", "sysctl"})
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
@@ -111,46 +113,64 @@ class Ended:
         return lines[-1][:300] if lines else f"exit status {self.status}"
 
 
-def run_restricted(module: str, given: bytes, *, limits: Limits | None = None) -> Ended:
-    """Run the `main` of a module of ours in a restricted process.
+class Restricted:
+    """A restricted process at work; whoever starts one waits for it or ends it.
 
     Args:
-        module: Name of the module; its `main` takes no arguments.
+        module: Name of a module of ours, whose `main` is run without arguments.
         given: What it finds on its standard input.
         limits: What it may use.
     """
-    limits = limits or Limits()
-    source = str(Path(__file__).parents[3])
-    numbers = [limits.seconds, limits.memory_bytes, limits.file_bytes, limits.files]
-    with tempfile.TemporaryDirectory(prefix="fairway-probe-", ignore_cleanup_errors=True) as folder:
-        command = [
-            sys.executable,
-            "-B",
-            "-E",
-            "-P",
-            "-c",
-            _PROGRAM,
-            source,
-            *(str(int(n)) for n in numbers),
-            module,
-        ]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            command,
-            cwd=folder,
-            env=_environment(os.environ, folder),
+
+    def __init__(self, module: str, given: bytes, *, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._folder = tempfile.TemporaryDirectory(prefix="fairway-probe-", ignore_cleanup_errors=True)
+        source = str(Path(__file__).parents[3])
+        numbers = (
+            self._limits.seconds,
+            self._limits.memory_bytes,
+            self._limits.file_bytes,
+            self._limits.files,
+        )
+        arguments = [source, *(str(int(number)) for number in numbers), module]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+            [sys.executable, "-B", "-E", "-P", "-c", _PROGRAM, *arguments],
+            cwd=self._folder.name,
+            env=_environment(os.environ, self._folder.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        try:
-            output, errors = process.communicate(given, timeout=limits.seconds)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            return Ended(None, b"", b"")
-        finally:
-            _end(process)
-    return Ended(process.returncode, output[-_MAX_OUTPUT:], errors[-_MAX_OUTPUT:])
+        self._ended = Ended(None, b"", b"")
+        self._thread = threading.Thread(target=self._talk, args=(given,), daemon=True)
+        self._thread.start()
+
+    def _talk(self, given: bytes) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
+            output, errors = self._process.communicate(given, timeout=self._limits.seconds)
+            self._ended = Ended(self._process.returncode, output[-_MAX_OUTPUT:], errors[-_MAX_OUTPUT:])
+
+    def wait(self) -> Ended:
+        """Return how it ended, at the latest when its time is over."""
+        self._thread.join()
+        self.end()
+        return self._ended
+
+    def end(self) -> None:
+        """End it and whatever it started: they are a group of their own."""
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, 9)
+        elif self._process.poll() is None:
+            self._process.kill()
+        self._thread.join(timeout=10)
+        self._process.wait(timeout=10)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._folder.cleanup()
 
 
 def _environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -158,17 +178,6 @@ def _environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
     # One thread per library: loading needs no more, and each would reserve its own stack.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**kept, **threads, "HOME": folder, "TMPDIR": folder, "TEMP": folder}
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and whatever it started: they are a group of their own."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, 9)
-    elif process.poll() is None:
-        process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=10)
 
 
 def enter(arguments: Sequence[str]) -> None:
@@ -213,8 +222,18 @@ def _leave_network() -> None:
 
 
 def _refuse_event(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _REFUSED_EVENTS and not _is_own_file(event, arguments):
+    if event not in _REFUSED_EVENTS or _asks_machine(event, arguments):
+        return
+    if not _is_own_file(event, arguments):
         raise PermissionError(f"the model tried {event} while it was loaded")
+
+
+def _asks_machine(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Tell whether a program is run that libraries ask about processors or libraries when they are imported."""
+    if event != "subprocess.Popen":
+        return False
+    command = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[0]]
+    return Path(os.fsdecode(command[0])).name in _MACHINE_PROGRAMS if command else False
 
 
 def _is_own_file(event: str, arguments: tuple[Any, ...]) -> bool:

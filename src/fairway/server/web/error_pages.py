@@ -54,8 +54,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "artifact_untrusted_type": (
         "The model file needs a type that is not on the list of known ones. Nothing was loaded.",
-        "If you know the library, allow it by name: `--trust module.Class`. Your own modules travel with "
-        "`--code FILE.py`.",
+        "If you know the library, allow it: `--trust module.Class`. Your own modules travel by `--code`.",
     ),
     "artifact_type_mismatch": (
         "The file is a pickle, which can run code, under a name that promises a format which cannot.",
