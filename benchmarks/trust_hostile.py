@@ -389,6 +389,28 @@ def _hdf5_lambda(marker: Path) -> Mapping[str, bytes]:
     return {"model.h5": content}
 
 
+def _hdf5(*texts: str) -> Callable[[Path], Mapping[str, bytes]]:
+    """Return the maker of a file with a harmless configuration, and what else is given."""
+    harmless = json.dumps({"class_name": "Sequential", "config": {"layers": []}})
+    parts = ["model_config", harmless, *texts]
+
+    def make(marker: Path) -> Mapping[str, bytes]:
+        return {"model.h5": b"\x89HDF\r\n\x1a\n" + b"\x00".join(part.encode() for part in parts) + bytes(64)}
+
+    return make
+
+
+def _torch_with_keras(marker: Path) -> Mapping[str, bytes]:
+    config = {"module": "keras", "class_name": "Sequential", "config": {"layers": [_LAMBDA]}}
+    members = {"m/data.pkl": pickle.dumps(()), "config.json": json.dumps(config).encode()}
+    return {"model.keras": zipped(members)}
+
+
+def _saved_model_as_onnx(marker: Path) -> Mapping[str, bytes]:
+    plain = _saved_model("WriteFile")(marker)
+    return {**plain, "saved_model.pb": plain["saved_model.pb"] + _field(7, _field(2, b"g"))}
+
+
 def _saved_model(operation: str) -> Callable[[Path], Mapping[str, bytes]]:
     def make(marker: Path) -> Mapping[str, bytes]:
         node = _field(1, b"n") + _field(2, operation.encode())
@@ -548,6 +570,16 @@ CASES: tuple[Hostile, ...] = (
     Hostile("Keras, a vocabulary from a file", UNSAFE,
             _keras({"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}})),
     Hostile("HDF5, a Lambda layer", UNSAFE, _hdf5_lambda),
+    Hostile("HDF5, a Lambda behind a harmless configuration", UNSAFE,
+            _hdf5(json.dumps({"config": {"a": _LAMBDA}, "class_name": "Sequential"}))),
+    Hostile("HDF5, a hidden configuration", CORRUPT, _hdf5('{"config": {"class_name": "Lambda", ')),
+    Hostile("HDF5, a key in escapes", UNSAFE, _hdf5('{"class\\u005fname": "Lambda"}')),
+    Hostile("Keras, taken for torch", UNSAFE, _torch_with_keras),
+    Hostile("SavedModel, taken for ONNX", UNSAFE, _saved_model_as_onnx),
+    Hostile("SavedModel as text", CORRUPT, lambda _: {"saved_model.pbtxt": b"meta_graphs {}", "x": b"1"}),
+    Hostile("skops, a method", UNSAFE,
+            _skops({"__class__": "method", "__module__": "builtins", "__loader__": "MethodNode",
+                    "content": {"func": "to_pickle", "obj": {"__class__": "DataFrame", "__module__": "pandas"}}})),
     Hostile("SavedModel that reads a file", UNSAFE, _saved_model("ReadFile")),
     Hostile("SavedModel that runs Python", UNSAFE, _saved_model("PyFunc")),
     Hostile("ONNX, a tensor from above", PATH, _onnx("../../etc/passwd")),

@@ -34,6 +34,12 @@ _PLAIN = frozenset({
 _FILE_OPTIONS = frozenset({"vocabulary", "idf_weights"})
 _MAX_DEPTH = 200
 
+# Text in an HDF5 file ends at the first byte that no text has. Keras writes no escape for a plain letter.
+_BREAK = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ESCAPED = re.compile(rb"\\u00[2-7][0-9a-fA-F]")
+_MAX_TEXT = 64 * 2**20
+_MAX_OPENINGS = 64
+
 # Operations of a TensorFlow graph that touch files or run Python.
 _NEVER_OPERATIONS = frozenset({
     "ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "PyFuncStateless", "EagerPyFunc", "WholeFileReader",
@@ -60,19 +66,39 @@ def check_hdf5(data: bytes, path: str, trust: Trust) -> list[str]:
         ArtifactCorrupt: It says that it has a configuration, and none can be read.
         ArtifactUnsafe: See `check_keras`.
     """
+    if _ESCAPED.search(data):
+        raise ArtifactUnsafe(f"{path} spells plain letters as escapes, which hides a configuration")
     names: list[str] = []
-    decoder = json.JSONDecoder()
-    for found in re.finditer(rb'\{"(?:class_name|module)":', data):
-        text = data[found.start() :].split(b"\x00", 1)[0].decode("utf-8", "replace")
-        try:
-            config, _ = decoder.raw_decode(text)
-        except (ValueError, RecursionError) as cause:
-            # A part of a configuration that was read already is no reason to worry; a cut one is.
-            raise ArtifactCorrupt(f"the configuration in {path} cannot be read") from cause
+    position = 0
+    while (found := data.find(b'"class_name"', position)) >= 0:
+        config, position = _text_around(data, found, path)
         names += _check_config(config, path, trust)
     if not names and b"model_config" in data:
         raise ArtifactCorrupt(f"{path} has a model configuration that cannot be read")
     return list(dict.fromkeys(names))
+
+
+def _text_around(data: bytes, place: int, path: str) -> tuple[Any, int]:
+    """Return the JSON document that a place of an HDF5 file lies in, and where it ends.
+
+    A key of a configuration that lies in no readable document could be one that is hidden, so it is refused.
+    """
+    start = max((match.end() for match in _BREAK.finditer(data, max(0, place - _MAX_TEXT), place)), default=0)
+    end = match.start() if (match := _BREAK.search(data, place)) else len(data)
+    text = data[start:end].decode("utf-8", "replace")
+    offset = len(data[start:place].decode("utf-8", "replace"))
+    opening = -1
+    for _ in range(_MAX_OPENINGS):
+        opening = text.find("{", opening + 1, offset)
+        if opening < 0:
+            break
+        try:
+            config, stop = json.JSONDecoder().raw_decode(text, opening)
+        except (ValueError, RecursionError):
+            continue
+        if stop > offset:
+            return config, start + len(text[:stop].encode("utf-8", "replace"))
+    raise ArtifactCorrupt(f"the configuration in {path} cannot be read")
 
 
 def check_saved_model(data: bytes, path: str) -> list[str]:

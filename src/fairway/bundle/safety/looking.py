@@ -115,7 +115,13 @@ def _unpacked(path: str, plain: bytes, kind: str, context: _Context) -> Seen:
 
 def _look_plain(path: str, data: bytes, kind: str, context: _Context) -> Seen:
     names: list[str] = []
-    if kind == "onnx":
+    last = path.rpartition("/")[2]
+    if last == "saved_model.pb":  # by name, as TensorFlow does: its loader skips fields that it does not know
+        check_saved_model(data, path)
+        kind = "saved model"
+    elif last == "saved_model.pbtxt":
+        raise ArtifactCorrupt(f"{path} is a SavedModel as text", hint="export it again as saved_model.pb")
+    elif kind == "onnx":
         check_onnx(data, path, context.beside)
     elif kind == "npy":
         check_npy(data, path)
@@ -123,9 +129,6 @@ def _look_plain(path: str, data: bytes, kind: str, context: _Context) -> Seen:
         check_safetensors(data, path)
     elif kind == "hdf5":
         names = check_hdf5(data, path, context.trust)
-    elif path.rpartition("/")[2] == "saved_model.pb":
-        check_saved_model(data, path)
-        kind = "saved model"
     return Seen(path, "data" if kind in {"unknown", "arrow", "parquet"} else kind, names=_fine(names))
 
 
@@ -169,9 +172,10 @@ def _look_archive(path: str, data: bytes, context: _Context) -> Seen:
     kind = _kind_of_archive(members)
     deeper = context.deeper([f"{path}/{name}" for name in members])
     names: list[Verdict] = []
-    if kind == "skops":
+    # Whatever the archive is taken for: another loader could take it for something else.
+    if "schema.json" in members:
         names += judge_skops(members, path, context.trust, context.own)
-    if kind == "keras":
+    if "config.json" in members:
         names += _fine(check_keras(members, path, context.trust))
     for name, content in members.items():
         if not content:

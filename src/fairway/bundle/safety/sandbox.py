@@ -229,7 +229,7 @@ def _refuse_event(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _asks_machine(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Tell whether a program is run that libraries ask about processors or libraries when they are imported."""
+    """Tell whether it is a program that libraries ask about processors when they are imported."""
     if event != "subprocess.Popen":
         return False
     command = arguments[1] if isinstance(arguments[1], list | tuple) else [arguments[0]]

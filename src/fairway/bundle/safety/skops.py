@@ -50,6 +50,8 @@ def _names(value: Any, depth: int, path: str) -> Iterator[Global]:
     if isinstance(value, dict):
         if isinstance(value.get("__class__"), str):
             yield Global(*modern_name(str(value.get("__module__")), value["__class__"]))
+        if value.get("__loader__") == "MethodNode":  # any method of what lies inside: a name with a dot
+            yield Global(str(value.get("__module__")), f"{value.get('__class__')}.method")
         for module, name in _HELD:
             if isinstance(value.get(module), str) and isinstance(value.get(name), str):
                 yield Global(*modern_name(value[module], value[name]))
