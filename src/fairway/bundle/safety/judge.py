@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable
 from fairway.bundle.code import missing_module
 from fairway.bundle.safety.allowed import allowed_names, is_never_right, may_be_trusted
 from fairway.bundle.safety.arrays import HEADER, OLD_HEADERS, old_joblib
+from fairway.bundle.safety.machine import Global, Trace, Use
 from fairway.bundle.safety.names import is_name
-from fairway.bundle.safety.opcodes import Global, Trace, Use
 from fairway.bundle.safety.policy import Trust
 from fairway.errors import ArtifactImport, ArtifactUnsafe, ArtifactUntrustedType
 

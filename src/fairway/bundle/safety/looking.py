@@ -14,9 +14,10 @@ from fairway.bundle.safety.containers import decompress, read_archive
 from fairway.bundle.safety.formats import ARCHIVES, COMPRESSED, format_of
 from fairway.bundle.safety.judge import ALLOWED, Verdict, judge
 from fairway.bundle.safety.keras import check_hdf5, check_keras, check_saved_model
+from fairway.bundle.safety.machine import Trace
 from fairway.bundle.safety.numbers import check_npy, check_safetensors
 from fairway.bundle.safety.onnx import check_onnx
-from fairway.bundle.safety.opcodes import Trace, trace_pickles
+from fairway.bundle.safety.opcodes import trace_pickles
 from fairway.bundle.safety.policy import Trust
 from fairway.bundle.safety.skops import judge_skops
 from fairway.errors import ArtifactCorrupt, ArtifactTypeMismatch, ArtifactUnsafe

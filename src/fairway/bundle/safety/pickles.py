@@ -19,8 +19,9 @@ from fairway.bundle.safety.allowed import allowed_names, is_never_right
 from fairway.bundle.safety.arrays import HEADER, ArrayPlace
 from fairway.bundle.safety.containers import decompress
 from fairway.bundle.safety.judge import judge, refuse, untrusted
+from fairway.bundle.safety.machine import Trace
 from fairway.bundle.safety.names import is_name, modern_name
-from fairway.bundle.safety.opcodes import Trace, trace_pickles
+from fairway.bundle.safety.opcodes import trace_pickles
 from fairway.bundle.safety.policy import Trust
 from fairway.errors import ArtifactCorrupt, ArtifactUnsafe
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fairway.bundle.safety.judge import Verdict, judge
+from fairway.bundle.safety.machine import Global, Trace, Use
 from fairway.bundle.safety.names import modern_name
-from fairway.bundle.safety.opcodes import Global, Trace, Use
 from fairway.bundle.safety.policy import Trust
 from fairway.errors import ArtifactCorrupt
 
