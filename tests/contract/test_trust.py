@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import fairway as fw
-from fairway.errors import FairwayError
+from fairway.api._common import open_registry
+from fairway.errors import ArtifactUnsafe, ArtifactUntrustedType, FairwayError
 
 pytest.importorskip("sklearn")
 pytest.importorskip("pandas")
@@ -81,6 +82,46 @@ def test_a_hostile_file_is_refused_and_nothing_happens(
     assert path.exists()
     assert not marker.exists()
     assert contents(home) == before
+
+
+def test_a_type_that_is_named_is_trusted_for_this_version_and_recorded(tmp_path: Path, home: Path) -> None:
+    """It stands in the manifest, so that loading holds it, and in the history, for whoever asks later."""
+    import email.message
+
+    import joblib
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression().fit([[1.0, 2.0], [2.0, 3.0]], [1.0, 2.0])
+    model.note_ = email.message.Message()
+    joblib.dump(model, tmp_path / "noted.joblib")
+    options: dict[str, Any] = {"example": ROWS, "home": home, "compile": "off"}
+    with pytest.raises(ArtifactUntrustedType, match=re.escape("email.message.Message")):
+        fw.push(tmp_path / "noted.joblib", **options)
+
+    version = fw.push(
+        tmp_path / "noted.joblib", trust=["email.message.Message"], reason="looked at", **options
+    )
+
+    with open_registry(home) as registry:
+        assert registry.open(version).manifest.trusted == ["email.message.Message"]
+        (event,) = registry.history("noted")
+    assert event.reason == "looked at; policy trusted: email.message.Message"
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_the_policy_safe_only_packs_no_pickle(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, as_file: bool
+) -> None:
+    """Neither a file nor an object that would be kept as one."""
+    import joblib
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression().fit([[1.0, 2.0], [2.0, 3.0]], [1.0, 2.0])
+    joblib.dump(model, tmp_path / "m.joblib")
+    monkeypatch.setenv("FAIRWAY_TRUST_POLICY", "safe-only")
+
+    with pytest.raises(ArtifactUnsafe, match="safe-only"):
+        fw.push(tmp_path / "m.joblib" if as_file else model, name="m", example=ROWS, home=home)
 
 
 @pytest.mark.filterwarnings("ignore")

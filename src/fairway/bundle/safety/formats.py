@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import pickletools
+
 import msgspec
 
 COMPRESSED = frozenset({"zlib", "gzip", "bz2", "xz", "lzma", "lz4"})
@@ -52,19 +55,19 @@ def format_of(data: bytes) -> str:
 
 
 def is_old_pickle(data: bytes) -> bool:
-    """Tell whether the bytes are a pickle without a magic, by reading it as one to its end."""
-    import io
-    import pickletools
+    """Tell whether the bytes are a pickle without a magic, by reading it as one to its end.
 
-    if data[:1] == b"" or data[0] not in _PICKLE_STARTS or b"." not in data:
+    What follows must be white space or a pickle, too: a text can begin with `N.`, which is a pickle of None.
+    """
+    if not data or data[0] not in _PICKLE_STARTS or b"." not in data:
         return False
+    file = io.BytesIO(data)
     try:
-        count = 0
-        for count, _ in enumerate(pickletools.genops(io.BytesIO(data))):  # noqa: B007 - its last value
-            pass
+        count = sum(1 for _ in pickletools.genops(file))
     except Exception:  # noqa: BLE001 - it is no pickle, whatever is wrong with it
         return False
-    return count > 0
+    rest = data[file.tell() :].lstrip()
+    return count > 1 and (not rest or rest[:1] == b"\x80" or is_old_pickle(rest))
 
 
 def _is_safetensors(data: bytes) -> bool:

@@ -17,6 +17,7 @@ import pytest
 from fairway.bundle.code import CodeSpace
 from fairway.bundle.safety import Trust, check_files, load_pickle
 from fairway.bundle.safety.allowed import allowed_names
+from fairway.bundle.safety.formats import format_of
 from fairway.bundle.safety.opcodes import trace_pickles
 from fairway.bundle.safety.pickles import _ArrayUnpickler, _Names
 from fairway.errors import (
@@ -257,6 +258,26 @@ def test_a_refusal_says_what_it_saw(body: bytes, says: str) -> None:
     """Also for instructions that only an attacker writes."""
     with pytest.raises(ArtifactUnsafe, match=says):
         load(b"\x80\x04" + body + b".")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"N.B. this is a text", "text"),
+        (b"N.\n", "pickle"),
+        (b"(lp0\n.", "pickle"),
+        (b"(lp0\n.\x80\x04N.", "pickle"),
+        (b"N.(lp0\n.", "pickle"),
+        (b"country,town\nx,y\n", "text"),
+        (b'{"a": 1}', "json"),
+        (b"{L\x00\x00", "xgboost"),
+        (b"tree\nversion=v4", "lightgbm"),
+        (b"\x00\x01\x02\xff", "unknown"),
+    ],
+)
+def test_the_format_is_told_by_content(data: bytes, expected: str) -> None:
+    """A pickle of the oldest protocols has no magic, and texts are no pickles."""
+    assert format_of(data) == expected
 
 
 def test_a_long_number_of_a_memo_costs_nothing() -> None:
