@@ -439,6 +439,11 @@ def _onnx(location: str) -> Callable[[Path], Mapping[str, bytes]]:
     return make
 
 
+def _onnx_with_more(before: bytes) -> Callable[[Path], Mapping[str, bytes]]:
+    """Return the maker of a model with something before it that readers skip."""
+    return lambda marker: {"model.onnx": before + _onnx("../../etc/passwd")(marker)["model.onnx"]}
+
+
 def _onnx_attribute(marker: Path) -> Mapping[str, bytes]:
     """Hide the tensor in the branch of a condition."""
     entry = _field(1, b"location") + _field(2, b"../../etc/passwd")
@@ -585,6 +590,10 @@ CASES: tuple[Hostile, ...] = (
     Hostile("ONNX, a tensor from above", PATH, _onnx("../../etc/passwd")),
     Hostile("ONNX, a tensor from the root", PATH, _onnx("/etc/passwd")),
     Hostile("ONNX, a tensor by a backslash", PATH, _onnx("..\\passwd")),
+    Hostile("ONNX, behind an unknown field", PATH, _onnx_with_more(b"\x98\x06\x01")),
+    Hostile("ONNX, behind an unknown group", PATH, _onnx_with_more(b"\x9b\x06\x9c\x06")),
+    Hostile("ONNX, behind the first bytes of CatBoost", PATH, _onnx_with_more(b"CBM1" + bytes([8] * 76) + b"D")),
+    Hostile("HDF5, behind a block of its users", UNSAFE, lambda m: {"m.h5": bytes(512) + _hdf5_lambda(m)["model.h5"]}),
     Hostile("ONNX, a tensor that is not there", PATH, _onnx("weights.bin")),
     Hostile("ONNX, a sparse tensor in a branch", PATH, _onnx_attribute),
     Hostile("NumPy, an array of objects", UNSAFE, _object_npy),

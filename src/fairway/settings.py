@@ -23,7 +23,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -270,6 +270,11 @@ def child_environment(values: Mapping[str, str]) -> dict[str, str]:
     """
     variables = {entry.key: entry.variable for entry in describe_settings()}
     return {**os.environ, **{variables[key]: value for key, value in values.items()}}
+
+
+def handed_on(names: Collection[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of these names that are set: all that a restricted process is to know of them."""
+    return {name: environ[name] for name in names if name in environ}
 
 
 def describe_settings(

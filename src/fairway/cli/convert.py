@@ -34,7 +34,7 @@ def command(
     code: tuple[str, ...],
     trust: tuple[str, ...],
 ) -> None:
-    """Write a model in a format that runs no code when it is loaded.
+    """Write a model in a format that runs no code.
 
     The ending of OUT chooses it: .skops (scikit-learn), .ubj or .json (XGBoost), .txt (LightGBM),
     .cbm (CatBoost). With --example both models must give the same answers, else nothing is written and the

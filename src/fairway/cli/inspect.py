@@ -21,7 +21,9 @@ _SHOWN_MEMBERS = 20
 @click.argument("path", metavar="FILE")
 @click.option("--trust", metavar="TYPE", multiple=True, help="Type (module.Class) that is taken as trusted.")
 def command(face: Face, /, *, path: str, trust: tuple[str, ...]) -> int:
-    """Tell what a model file, folder or bundle holds, without loading any of it.
+    """Tell what a model file holds, without loading it.
+
+    FILE is a file, a folder or a bundle, in any format.
 
     Shows the format, by content, what is inside, and every name that loading it would use with what the
     policy says of it. The exit code is 3 if it would be refused.

@@ -10,6 +10,8 @@ import msgspec
 COMPRESSED = frozenset({"zlib", "gzip", "bz2", "xz", "lzma", "lz4"})
 ARCHIVES = frozenset({"zip", "tar"})
 
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
 _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"x\x01", "zlib"),
@@ -23,7 +25,7 @@ _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
     (b"\x93NUMPY", "npy"),
-    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (HDF5, "hdf5"),
     (b"CBM1", "catboost"),
     (b"tree\nversion=", "lightgbm"),
     (b"ARROW1", "arrow"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fairway.bundle.safety.policy import Trust
@@ -49,14 +49,16 @@ _NEVER_OPERATIONS = frozenset({
 })  # fmt: skip
 
 
-def check_keras(members: Mapping[str, bytes], path: str, trust: Trust) -> list[str]:
+def check_keras(
+    members: Mapping[str, bytes], path: str, trust: Trust, own: Collection[str] = ()
+) -> list[str]:
     """Return the classes that a `.keras` file names, as `module.Class`.
 
     Raises:
         ArtifactCorrupt: Its configuration cannot be read.
-        ArtifactUnsafe: It names something that runs code or reads files, or an own class.
+        ArtifactUnsafe: It names something that runs code or reads files, or a class that is not Keras'.
     """
-    return _check_config(_json(members["config.json"], path), path, trust)
+    return _check_config(_json(members["config.json"], path), path, trust, own)
 
 
 def check_hdf5(data: bytes, path: str, trust: Trust) -> list[str]:
@@ -153,7 +155,7 @@ def _json(data: bytes, path: str) -> Any:
         raise ArtifactCorrupt(f"the configuration in {path} cannot be read") from cause
 
 
-def _check_config(config: Any, path: str, trust: Trust) -> list[str]:
+def _check_config(config: Any, path: str, trust: Trust, own: Collection[str] = ()) -> list[str]:
     names: list[str] = []
     for part in _parts(config, 0, path):
         for option in _FILE_OPTIONS & part.keys():
@@ -161,7 +163,7 @@ def _check_config(config: Any, path: str, trust: Trust) -> list[str]:
                 raise ArtifactUnsafe(f"a layer in {path} reads its {option} from the file {part[option]!a}")
         name = part.get("class_name")
         if name is not None:
-            names.append(_check_class(name, part, path, trust))
+            names.append(_check_class(name, part, path, trust, own))
     return names
 
 
@@ -176,23 +178,23 @@ def _parts(value: Any, depth: int, path: str) -> Iterator[dict[str, Any]]:
             yield from _parts(item, depth + 1, path)
 
 
-def _check_class(name: Any, part: dict[str, Any], path: str, trust: Trust) -> str:
+def _check_class(name: Any, part: dict[str, Any], path: str, trust: Trust, own: Collection[str]) -> str:
     module, registered = part.get("module"), part.get("registered_name")
     text = f"{module}.{name}" if module else str(name)
-    if text in trust.types or registered in trust.types:
+    if text in trust.types or str(module).split(".")[0] in own:
         return text
     is_known = isinstance(name, str) and (module is None or bool(_MODULES.fullmatch(str(module))))
     is_plain = name in _PLAIN or (module == "builtins" and name in {"slice", "tuple", "bool", "str"})
-    own = isinstance(registered, str) and registered not in {name, None} and module is None
+    is_own = isinstance(registered, str) and registered not in {name, None} and module is None
     is_function = name == "function" and not (is_known and str(module).endswith("activations"))
     if name in _NEVER or str(part.get("config")) in _NEVER:
         raise ArtifactUnsafe(
             f"{path} holds {text}, which runs code that lies in the file, or reads another one",
             hint="replace it by a layer of Keras, or by a class of yours that travels with --code",
         )
-    if (not is_known and not is_plain) or own or is_function:
+    if (not is_known and not is_plain) or is_own or is_function:
         raise ArtifactUnsafe(
             f"{path} names {text}, which is no class of Keras",
-            hint=f"if it is yours: --code FILE.py --trust {registered or text}",
+            hint=f"if it is yours: --code FILE.py --trust {text}",
         )
     return text

@@ -11,16 +11,16 @@ import re
 from collections.abc import Collection, Mapping
 
 from fairway.bundle.safety.containers import decompress, read_archive
-from fairway.bundle.safety.formats import ARCHIVES, COMPRESSED, format_of
+from fairway.bundle.safety.formats import ARCHIVES, COMPRESSED, HDF5, format_of
 from fairway.bundle.safety.judge import ALLOWED, Verdict, judge
 from fairway.bundle.safety.keras import check_hdf5, check_keras, check_saved_model
 from fairway.bundle.safety.machine import Trace
 from fairway.bundle.safety.numbers import check_npy, check_safetensors
-from fairway.bundle.safety.onnx import check_onnx
+from fairway.bundle.safety.onnx import check_onnx, looks_like_onnx
 from fairway.bundle.safety.opcodes import trace_pickles
 from fairway.bundle.safety.policy import Trust
 from fairway.bundle.safety.skops import judge_skops
-from fairway.errors import ArtifactCorrupt, ArtifactTypeMismatch, ArtifactUnsafe
+from fairway.errors import ArtifactCorrupt, ArtifactLimit, ArtifactTypeMismatch, ArtifactUnsafe
 
 MAX_DEPTH = 2
 """Containers in containers that are looked into."""
@@ -34,6 +34,7 @@ SAFE_FORMATS = frozenset(
 _PROMISING = frozenset(
     {"onnx", "safetensors", "ubj", "json", "cbm", "txt", "keras", "h5", "hdf5", "npy", "npz", "skops"}
 )
+_HDF5_PLACES = tuple(512 * 2**n for n in range(12))  # behind a block that the format leaves to its users
 _TORCH_FORBIDDEN = re.compile(rb"torch\.(?:from_file|save|load|ops\.(?!aten|prim|quantized|torchvision))")
 _LEGACY_TORCH = bytes.fromhex(
     "6cfc9c46f9206aa85019"
@@ -116,19 +117,19 @@ def _unpacked(path: str, plain: bytes, kind: str, context: _Context) -> Seen:
 
 def _look_plain(path: str, data: bytes, kind: str, context: _Context) -> Seen:
     names: list[str] = []
+    if kind == "onnx" or looks_like_onnx(data):  # whatever the first bytes say: they may be a field
+        check_onnx(data, path, context.beside)
     last = path.rpartition("/")[2]
     if last == "saved_model.pb":  # by name, as TensorFlow does: its loader skips fields that it does not know
         check_saved_model(data, path)
         kind = "saved model"
     elif last == "saved_model.pbtxt":
         raise ArtifactCorrupt(f"{path} is a SavedModel as text", hint="export it again as saved_model.pb")
-    elif kind == "onnx":
-        check_onnx(data, path, context.beside)
     elif kind == "npy":
         check_npy(data, path)
     elif kind == "safetensors":
         check_safetensors(data, path)
-    elif kind == "hdf5":
+    if kind == "hdf5" or any(data[n : n + len(HDF5)] == HDF5 for n in _HDF5_PLACES):
         names = check_hdf5(data, path, context.trust)
     return Seen(path, "data" if kind in {"unknown", "arrow", "parquet"} else kind, names=_fine(names))
 
@@ -149,7 +150,7 @@ def _look_pickle(path: str, data: bytes, context: _Context) -> Seen:
             f"{path} was written by torch 1.5 or older, in a form whose end cannot be told",
             hint="load it in its old environment and save it again: torch.save(model.state_dict(), path)",
         )
-    trace = trace_pickles(data)
+    trace = _trace(data, path)
     if trace.streams > 1:
         _check_streams(trace, context, path)
         raise ArtifactUnsafe(f"{path} holds {trace.streams} pickles one after the other; a model is one")
@@ -157,6 +158,13 @@ def _look_pickle(path: str, data: bytes, context: _Context) -> Seen:
         raise ArtifactUnsafe(f"{path} fetches parts of itself from elsewhere, which only torch's archives do")
     names = judge(trace, context.trust, context.own)
     return Seen(path, "joblib" if trace.arrays else "pickle", names=tuple(names))
+
+
+def _trace(data: bytes, path: str) -> Trace:
+    try:
+        return trace_pickles(data)
+    except (ArtifactCorrupt, ArtifactLimit, ArtifactUnsafe) as error:
+        raise type(error)(f"{path}: {error.detail}", hint=error.hint) from error
 
 
 def _check_streams(trace: Trace, context: _Context, path: str) -> None:
@@ -177,7 +185,7 @@ def _look_archive(path: str, data: bytes, context: _Context) -> Seen:
     if "schema.json" in members:
         names += judge_skops(members, path, context.trust, context.own)
     if "config.json" in members:
-        names += _fine(check_keras(members, path, context.trust))
+        names += _fine(check_keras(members, path, context.trust, context.own))
     for name, content in members.items():
         if not content:
             continue
@@ -214,7 +222,7 @@ def _look_torch(path: str, data: bytes, kind: str, context: _Context) -> list[Ve
     """Look into a member of torch's archive: pickles, numbers below `data/`, TorchScript below `code/`."""
     if path.endswith(".pkl"):
         own = context.own | ({_TORCHSCRIPT_ROOT} if kind == "torchscript" else frozenset())
-        return judge(trace_pickles(data), context.trust, own)
+        return judge(_trace(data, path), context.trust, own)
     if "/code/" in path and (found := _TORCH_FORBIDDEN.search(data)):
         raise ArtifactUnsafe(f"{path} calls {found[0].decode()}, which reaches outside of the model")
     return []

@@ -206,6 +206,7 @@ class Machine:
         """Note a use of a name."""
         if not isinstance(what, Global):
             raise ArtifactUnsafe(
-                f"the pickle calls what it made itself, at byte {self.position}, which no model needs"
+                f"the pickle calls what it made itself, at byte {self.position}, which no model needs",
+                hint="a function that was pickled by value belongs in a module: --code FILE.py",
             )
         self.uses.append(Use(what, how, args, self.position))

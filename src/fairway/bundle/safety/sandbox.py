@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from fairway.settings import handed_on
 
 _GIB = 2**30
 _CPU_MARGIN_S = 10
@@ -136,7 +138,7 @@ class Restricted:
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
             [sys.executable, "-B", "-E", "-P", "-c", _PROGRAM, *arguments],
             cwd=self._folder.name,
-            env=_environment(os.environ, self._folder.name),
+            env=_environment(self._folder.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -173,8 +175,8 @@ class Restricted:
         self._folder.cleanup()
 
 
-def _environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
-    kept = {name: environ[name] for name in _KEPT_VARIABLES if name in environ}
+def _environment(folder: str) -> dict[str, str]:
+    kept = handed_on(_KEPT_VARIABLES)
     # One thread per library: loading needs no more, and each would reserve its own stack.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**kept, **threads, "HOME": folder, "TMPDIR": folder, "TEMP": folder}
@@ -240,5 +242,5 @@ def _is_own_file(event: str, arguments: tuple[Any, ...]) -> bool:
     """Tell whether a file of the process's own folder is meant: native parsers read from temporary files."""
     if event not in {"shutil.rmtree", "os.remove", "os.rename", "os.rmdir"}:
         return False
-    own = os.path.realpath(os.environ["TMPDIR"]) + os.sep
+    own = os.path.realpath(tempfile.gettempdir()) + os.sep
     return os.path.realpath(os.fsdecode(arguments[0])).startswith(own)

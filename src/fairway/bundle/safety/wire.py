@@ -15,7 +15,7 @@ class Field(NamedTuple):
 
 
 def fields_of(message: bytes) -> Iterator[Field]:
-    """Yield the fields of a message.
+    """Yield the fields of a message, those inside groups as well.
 
     Raises:
         ValueError: The bytes are no message.
@@ -29,6 +29,8 @@ def fields_of(message: bytes) -> Iterator[Field]:
         if kind == 0:
             value, position = _varint(message, position)
             yield Field(number, kind, value)
+            continue
+        if kind in {3, 4}:  # groups, which readers skip: what is inside counts as fields of the message
             continue
         if kind == 2:
             size, position = _varint(message, position)
