@@ -251,6 +251,8 @@ def pipelines() -> dict[str, Callable[[], Any]]:
         "records": _record_pipeline,
         "selection and components": _component_pipeline,
         "functions of NumPy": _function_pipeline,
+        "functions of pandas, SciPy and scikit-learn": _library_function_pipeline,
+        "boosting of categories": _category_boosting,
         "imputers and bins": _imputed_pipeline,
         "target transformed": _target_pipeline,
     }
@@ -346,6 +348,32 @@ def _function_pipeline() -> Any:
         SplineTransformer(),
     ]
     return make_pipeline(*steps, Ridge()).fit(*_iris())
+
+
+def _library_function_pipeline() -> Any:
+    import pandas as pd
+    from scipy.special import expit
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+    from sklearn.utils.validation import check_array
+
+    features, labels = _iris()
+    frame = pd.DataFrame(features, columns=list("abcd"))
+    first = FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "float32"})
+    return make_pipeline(first, FunctionTransformer(check_array), FunctionTransformer(expit), Ridge()).fit(
+        frame, labels
+    )
+
+
+def _category_boosting() -> Any:
+    import pandas as pd
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    features, labels = _iris()
+    frame = pd.DataFrame(features, columns=list("abcd"))
+    frame["town"] = pd.Categorical([f"t{n % 7}" for n in range(len(labels))])
+    return HistGradientBoostingClassifier(max_iter=3, categorical_features="from_dtype").fit(frame, labels)
 
 
 def _imputed_pipeline() -> Any:

@@ -129,11 +129,11 @@ def _judge(use: Use, trust: Trust, own: Collection[str], extra: Collection[str])
     text = f"{module}.{name}"
     if tuple(use.what) in OLD_HEADERS:
         raise old_joblib()
-    if not is_name(module, name):
+    kind = "class" if text in extra else _kind(module, name)
+    if kind is None and not is_name(module, name):
         return _unsafe(use, "the name reaches into an object")
     if module.split(".")[0] in own:
         return Verdict(text, OWN, position=use.position)
-    kind = "class" if text in extra else _kind(module, name)
     if kind is not None:
         why = _misuse(use, kind)
         return _unsafe(use, why) if why else Verdict(text, ALLOWED, position=use.position)

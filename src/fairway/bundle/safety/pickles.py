@@ -65,15 +65,17 @@ class _Names:
             return _Header
         if (module, name) == ("_codecs", "encode"):
             return _latin1
-        if not is_name(module, name):
+        kind = allowed_names().get((module, name))
+        if kind is None and not is_name(module, name):
             raise ArtifactUnsafe(f"the model file uses {module}.{name}, which reaches into an object")
-        is_own = module.split(".")[0] in self._own
-        kind = "own" if is_own else allowed_names().get((module, name))
+        kind = "own" if module.split(".")[0] in self._own else kind
         if kind is None and f"{module}.{name}" in self._trust.types and not is_never_right(module, name):
             kind = "trusted"
         if kind is None:
             raise untrusted([f"{module}.{name}"], "the model file")
-        found = getattr(importlib.import_module(module), name)
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
         _check_found(found, kind, module, name, self._own)
         return found
 
