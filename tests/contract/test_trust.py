@@ -92,7 +92,7 @@ def test_a_type_that_is_named_is_trusted_for_this_version_and_recorded(tmp_path:
     from sklearn.linear_model import LinearRegression
 
     model = LinearRegression().fit([[1.0, 2.0], [2.0, 3.0]], [1.0, 2.0])
-    model.note_ = email.message.Message()
+    model.note_ = email.message.Message
     joblib.dump(model, tmp_path / "noted.joblib")
     options: dict[str, Any] = {"example": ROWS, "home": home, "compile": "off"}
     with pytest.raises(ArtifactUntrustedType, match=re.escape("email.message.Message")):
