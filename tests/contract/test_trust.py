@@ -6,8 +6,10 @@ the rates of the same ones, which the docs quote.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,10 +57,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder, but SQLite's passing ones."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if "-shm" not in path.name}
+def contents(folder: Path) -> dict[str, Any]:
+    """Return every row of the registry and every other file of a home; SQLite may move its rows about."""
+    with contextlib.closing(
+        sqlite3.connect(f"file:{folder / 'registry.db'}?mode=ro", uri=True)
+    ) as connection:
+        found: dict[str, Any] = {"rows": list(connection.iterdump())}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("registry.db"):
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
 
 
 @pytest.mark.parametrize("case", hostile.CASES, ids=lambda case: case.name)
