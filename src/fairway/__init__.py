@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         bench,
         compile,  # noqa: A004 - the verb
         convert,
+        create_signing_key,
+        distrust_key,
         doctor,
         explain,
         inspect,
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
         score,
         serve,
         show,
+        sign,
+        trust_key,
+        trusted_keys,
         tune,
+        verify,
     )
     from fairway.bundle.bundle import Bundle, open_bundle
     from fairway.bundle.signature import Signature
@@ -48,6 +54,8 @@ __all__ = [
     "bench",
     "compile",
     "convert",
+    "create_signing_key",
+    "distrust_key",
     "doctor",
     "errors",
     "explain",
@@ -65,7 +73,11 @@ __all__ = [
     "score",
     "serve",
     "show",
+    "sign",
+    "trust_key",
+    "trusted_keys",
     "tune",
+    "verify",
 ]
 
 _HOMES = {

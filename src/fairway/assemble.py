@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairway.bundle import trust
+from fairway.bundle.admission import check_admitted, check_signed
 from fairway.bundle.bundle import Bundle, is_bundle, looks_like_path, open_bundle
 from fairway.inference.engine import Engine, Recorder, Router
 from fairway.inference.explain.desk import ExplainLimits
@@ -95,8 +95,11 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
         source = RegistrySource(partial(open_home, settings.home))
 
     limits = build_limits(settings)
+    required = settings.server.require_signed_by
 
     def load(entry: Entry, bundle: Bundle) -> LoadedModel:
+        if required:
+            check_signed(settings.home, bundle, required)
         return load_model(
             bundle,
             name=entry.model,
@@ -182,11 +185,11 @@ def looks_like_bundle(model: object) -> bool:
 
 
 def open_trusted(path: Path, home: Path) -> Bundle:
-    """Open a bundle file or folder that this home packed itself.
+    """Open a bundle file or folder that this home made itself, or that a key which it trusts has signed.
 
     Raises:
-        UntrustedBundle: Somebody else packed it.
+        UntrustedBundle: Somebody else made it, or an attachment of it.
     """
     bundle = open_bundle(path)
-    trust.check_known(home, bundle)
+    check_admitted(home, bundle)
     return bundle

@@ -22,10 +22,14 @@ FairwayError
 |  + SourceNotAllowed      source_not_allowed   a model is a file here, not an address
 |  + BundleTooNew          bundle_too_new       written by a newer fairway
 |  + UntrustedBundle       bundle_untrusted     packed by somebody this registry does not trust
+|  + NotSigned             bundle_not_signed    no required key has signed all of it
 |  + UnknownFlavor         flavor_unknown       no flavor matches the model
 |  + ExampleInvalid        example_invalid      a signature cannot be learnt from this table
 |  + PackedModelDiffers    packed_model_differs the packed copy answers otherwise (a proof said no)
 |  + PredictorNotProven    predictor_not_proven no proof lets this predictor answer for the model
++ SigningError
+|  + KeyInvalid            key_invalid          no Ed25519 key, or the wrong passphrase
+|  + KeyNotTrusted         key_not_trusted      no such key in the trust store
 + RegistryError
 |  + RegistryInvalid       registry_invalid     the registry file is not a registry
 |  + SchemaNewer           schema_newer         the registry was written by a newer fairway
@@ -335,6 +339,15 @@ class UntrustedBundle(BundleError):
     status = 403
 
 
+class NotSigned(BundleError):
+    """A part of the bundle is not signed by a key that must have signed it."""
+
+    code = "bundle_not_signed"
+    title = "The bundle is not signed by a required key"
+    status = 403
+    exit_code = EXIT_REFUSED
+
+
 class UnknownFlavor(BundleError):
     """No flavor matches the model."""
 
@@ -363,6 +376,28 @@ class PredictorNotProven(BundleError):
     code = "predictor_not_proven"
     title = "The predictor was not proven equal"
     exit_code = EXIT_REFUSED
+
+
+class SigningError(FairwayError):
+    """A key cannot be used."""
+
+    code = "signing_failed"
+    title = "The key cannot be used"
+    exit_code = EXIT_USAGE
+
+
+class KeyInvalid(SigningError):
+    """A file is not the key that it should be, or cannot be read."""
+
+    code = "key_invalid"
+    title = "The key is not valid"
+
+
+class KeyNotTrusted(SigningError):
+    """The trust store holds no such key."""
+
+    code = "key_not_trusted"
+    title = "No such key is trusted"
 
 
 class RegistryError(FairwayError):

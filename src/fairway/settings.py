@@ -3,7 +3,7 @@
 ```
 Settings
 + home                  folder of the registry
-+ server                host  port  allowed_hosts  workers  predictor
++ server                host  port  allowed_hosts  workers  predictor  require_signed_by
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
                         predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
@@ -47,8 +47,15 @@ def _setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    not_empty: bool = False,
 ) -> Any:
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices}
+    metadata = {
+        "doc": doc,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "not_empty": not_empty,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -74,6 +81,12 @@ class ServerSettings:
         "auto",
         "Predictor that answers: `auto` takes the fastest one that was proven and can be loaded.",
         choices=("auto", "native", "numpy", "onnx"),
+    )
+    require_signed_by: tuple[str, ...] = _setting(
+        (),
+        "Names or ids of trusted keys; a version is served only if one of them has signed all of it. "
+        "Unset, nothing need be signed; set to nothing, it is refused.",
+        not_empty=True,
     )
 
 
@@ -456,6 +469,9 @@ def _convert(key: str, item: Field[Any], given: _Given, cwd: Path) -> Any:
     if (low is not None and value < low) or (high is not None and value > high):
         _refuse_value(key, item, given)
     if choices and value not in choices:
+        _refuse_value(key, item, given)
+    if item.metadata["not_empty"] and not value:
+        # A variable that a script left empty must not switch off what it was to ask for.
         _refuse_value(key, item, given)
     return value
 

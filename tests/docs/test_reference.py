@@ -87,7 +87,7 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_verb_is_documented() -> None:
     """The command line's page has a section for each verb."""
-    headings = re.findall(r"^#+ +`?fairway (\w+)", reference(), re.MULTILINE)
+    headings = re.findall(r"^#+ +`?fairway ([\w-]+)", reference(), re.MULTILINE)
 
     assert verbs()
     assert not set(verbs()) - set(headings)
@@ -96,7 +96,7 @@ def test_every_verb_is_documented() -> None:
 def test_every_option_is_documented() -> None:
     """No verb has an option that the reference keeps to itself."""
     sections = dict(
-        re.findall(r"^#+ +`?fairway (\w+)(.*?)(?=^#+ |\Z)", reference(), re.MULTILINE | re.DOTALL)
+        re.findall(r"^#+ +`?fairway ([\w-]+)(.*?)(?=^#+ |\Z)", reference(), re.MULTILINE | re.DOTALL)
     )
     silent = [
         f"fairway {verb} {option}"

@@ -37,7 +37,7 @@ import alembic.command  # noqa: F401
 import fairway.assemble
 import fairway.registry.metadata.sql  # noqa: F401
 from fairway import api
-from fairway.bundle import trust
+from fairway.bundle import known
 from fairway.bundle.attachment import build_attachment
 from fairway.bundle.bundle import Bundle, build_bundle
 from fairway.errors import AliasNotFound, FairwayError, NothingToRollBack
@@ -182,7 +182,7 @@ def lay_bundles(home: Path, seed: int) -> None:
         if not path.exists():
             bundle = tiny_bundle(content, "coffee")
             bundle.save(path)
-            trust.remember(home, bundle)
+            known.remember(home, bundle)
 
 
 def change_something(verbs: Verbs, rng: random.Random, contents: range) -> dict[str, Any] | None:

@@ -17,6 +17,8 @@ EXPECTED = [
     "bench",
     "compile",
     "convert",
+    "create_signing_key",
+    "distrust_key",
     "doctor",
     "errors",
     "explain",
@@ -34,7 +36,11 @@ EXPECTED = [
     "score",
     "serve",
     "show",
+    "sign",
+    "trust_key",
+    "trusted_keys",
     "tune",
+    "verify",
 ]
 
 

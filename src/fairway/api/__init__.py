@@ -11,16 +11,28 @@ from fairway.api.files import convert, inspect
 from fairway.api.packing import compile, pack, pull, push  # noqa: A004 - the verb
 from fairway.api.predicting import explain, load, predict, score
 from fairway.api.serving import bench, serve, tune
+from fairway.api.signing import (
+    Verification,
+    create_signing_key,
+    distrust_key,
+    sign,
+    trust_key,
+    trusted_keys,
+    verify,
+)
 from fairway.api.versions import PRODUCTION, ModelView, alias, list_models, remove_alias, rollback, show
 
 __all__ = [
     "PRODUCTION",
     "Check",
     "ModelView",
+    "Verification",
     "alias",
     "bench",
     "compile",
     "convert",
+    "create_signing_key",
+    "distrust_key",
     "doctor",
     "explain",
     "inspect",
@@ -35,5 +47,9 @@ __all__ = [
     "score",
     "serve",
     "show",
+    "sign",
+    "trust_key",
+    "trusted_keys",
     "tune",
+    "verify",
 ]

@@ -90,7 +90,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     Example:
         >>> bundle = fw.pack(model, "iris.fairway", example=X)  # doctest: +SKIP
     """
-    from fairway.bundle import trust as known
+    from fairway.bundle import known
     from fairway.bundle.safety import Trust
     from fairway.lifecycle.compiling import check_mode
     from fairway.lifecycle.own import Own
@@ -195,13 +195,13 @@ def pull(reference: str, path: str | Path, *, home: str | Path | None = None) ->
     Raises:
         ArtifactDigest: A stored file is not the one that was registered.
     """
-    from fairway.bundle import trust
+    from fairway.bundle import known
 
     folder = settings_of(home).home
     with open_registry(folder) as registry:
         bundle = registry.open(registry.resolve(reference))
         bundle.save(Path(path))
-    trust.remember(folder, bundle)
+    known.remember(folder, bundle)
     return bundle
 
 
@@ -222,16 +222,17 @@ def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[st
         PackedModelDiffers: The model does not answer here as it did when it was packed.
         UntrustedBundle: The bundle was packed elsewhere.
     """
-    from fairway.bundle import trust
+    from fairway.bundle import known
+    from fairway.bundle.admission import check_admitted
     from fairway.bundle.bundle import looks_like_path, open_bundle
     from fairway.lifecycle.compiling import prove_and_compile, report_of
 
     folder = settings_of(home).home
     if looks_like_path(str(reference)):
         bundle = open_bundle(reference, attachments=False)
-        trust.check_known(folder, bundle)
+        check_admitted(folder, bundle)
         compiled = prove_and_compile(bundle)
-        trust.remember(folder, compiled)
+        known.remember(folder, compiled)
         compiled.save_attachments(Path(reference))
         return report_of(compiled) or {}
     with open_registry(folder) as registry:

@@ -23,6 +23,7 @@ def serve(
     port: int | str | None = None,
     predictor: str | None = None,
     workers: int | str | None = None,
+    require_signed_by: Sequence[str] = (),
     home: str | Path | None = None,
 ) -> None:
     """Serve models over HTTP until stopped.
@@ -35,16 +36,25 @@ def serve(
         predictor: See `load`.
         workers: Processes that answer. More than one share the memory of the models, and a main thread is
             needed to serve from.
+        require_signed_by: Names or ids of trusted keys. A version that none of them has signed whole is not
+            served, also when an alias moves to it later. Default: the setting.
         home: Folder of the registry.
 
     Raises:
+        NotSigned: A required key has not signed a model, or not all of it.
         PortInUse: Another process listens there.
         FairwayError: A model cannot be found, loaded or trusted.
     """
     from fairway.assemble import build_app, build_log, build_pool
     from fairway.server.listen import listen, run
 
-    stated = {"host": host, "port": port, "workers": workers, "predictor": predictor}
+    stated = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "predictor": predictor,
+        "require_signed_by": tuple(require_signed_by) or None,
+    }
     settings = settings_of(home, {f"server.{name}": value for name, value in stated.items()})
     if settings.server.workers > 1:
         _serve_with_workers(settings, references)

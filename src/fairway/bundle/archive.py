@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import lzma
 import shutil
@@ -13,12 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fairway.bundle.manifest import check_paths
-from fairway.errors import ArtifactCorrupt
+from fairway.errors import ArtifactCorrupt, ArtifactDigest
 
 _MAX_MEMBERS = 10_000
 _MAX_BYTES = 2 * 2**30
 _MAX_RATIO = 100
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_END, _END_SIZE = b"PK\5\6", 22  # the record that ends an archive, before its comment
+_COMMENT_LENGTH = struct.Struct("<H")  # the last field of an archive before its comment
 
 # What the standard library raises on damaged archives, depending on where the damage is.
 ZIP_FAULTS = (
@@ -43,11 +46,13 @@ def read_zip(path: Path, data: bytes) -> dict[str, bytes]:
 
     Raises:
         ArtifactCorrupt: It is no archive, or unpacks beyond the limits.
+        ArtifactDigest: It is not the archive that was written.
         ArtifactPath: A member's name could lead outside of the bundle.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         check_archive(archive, path)
+        _check_whole(archive.comment, data, path)
         return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
     except ZIP_FAULTS as cause:
         raise ArtifactCorrupt(f"{path} is not a bundle: {cause}") from cause
@@ -71,13 +76,43 @@ def check_archive(archive: zipfile.ZipFile, path: Path) -> None:
         )
 
 
+def _check_whole(comment: bytes, data: bytes, path: Path) -> None:
+    """Compare an archive with the checksum at its end; one that another program made has none.
+
+    The hashes in the manifest are what guards the members. This one also sees what no member holds: the
+    times, the headers and the directory of the archive.
+    """
+    record = data[: len(data) - len(comment)][-_END_SIZE:]
+    is_whole = record.startswith(_END) and record.endswith(_COMMENT_LENGTH.pack(len(comment)))
+    body = len(data) - len(comment) - _COMMENT_LENGTH.size
+    if not is_whole or (comment and comment != _checksum(data[:body])):
+        raise ArtifactDigest(
+            f"{path} is not the file that was written: its checksum differs",
+            hint="fetch the bundle again, or pull it again",
+        )
+
+
+def _checksum(archive: bytes) -> bytes:
+    """Return the comment of an archive, made of all bytes before the comment's length."""
+    return b"sha256:" + hashlib.sha256(archive).hexdigest().encode()
+
+
+def _with_checksum(archive: bytes) -> bytes:
+    """Return an archive without a comment with its checksum as the comment."""
+    body = archive[: -_COMMENT_LENGTH.size]
+    comment = _checksum(body)
+    return body + _COMMENT_LENGTH.pack(len(comment)) + comment
+
+
 def write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
     """Write *contents* as one archive; what is at *path* is replaced when all is written."""
     with Beside(path) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in sorted(contents):
                 # A fixed time: the same bundle gives the same bytes.
                 archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), contents[name], zipfile.ZIP_DEFLATED)
+        temporary.write_bytes(_with_checksum(packed.getvalue()))
         temporary.replace(path)
 
 

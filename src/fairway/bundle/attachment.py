@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from fairway.bundle.manifest import FileEntry, check_paths
+from fairway.bundle.manifest import FileEntry, check_paths, read_verified
 from fairway.bundle.names import check_name
 from fairway.errors import ArtifactCorrupt, ArtifactDigest, BundleTooNew
 
@@ -50,6 +50,7 @@ class AttachmentManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
         Raises:
             ArtifactCorrupt: The bytes are not the manifest of an attachment.
+            ArtifactDigest: They say the same as one, but are not the bytes that its digest stands for.
             ArtifactPath: A file name could lead outside of the attachment.
             BundleTooNew: The format is newer than this release reads.
         """
@@ -67,6 +68,11 @@ class AttachmentManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             raise ArtifactCorrupt(f"the attachment has the unknown format {manifest.format}")
         check_name("attachment", manifest.name)
         check_paths([f"{FOLDER}{manifest.name}/{path}" for path in (MANIFEST, *manifest.files)])
+        if manifest.to_bytes() != data:
+            raise ArtifactDigest(
+                f"the manifest of the attachment {manifest.name!r} is not written as manifests are",
+                hint="make the attachment again with fairway compile",
+            )
         return manifest
 
 
@@ -115,19 +121,14 @@ class Attachment:
         Raises:
             ArtifactDigest: The bytes differ from the manifest, or the file is missing.
         """
-        entry = self.manifest.files.get(path)
-        if entry is None:
-            raise ArtifactCorrupt(f"the attachment {self.name!r} has no file {path!r}")
-        try:
-            data = self.files(path)
-        except (FileNotFoundError, KeyError) as cause:
-            raise ArtifactDigest(f"{path!r} of the attachment {self.name!r} is missing") from cause
-        if not entry.fits(data):
-            raise ArtifactDigest(
-                f"{path!r} of the attachment {self.name!r} differs from what was attached",
-                hint="make the attachment again with fairway compile",
-            )
-        return data
+        return read_verified(
+            self.manifest.files,
+            self.files,
+            path,
+            whole=f"the attachment {self.name!r}",
+            done="attached",
+            hint="make the attachment again with fairway compile",
+        )
 
     def members(self) -> dict[str, bytes]:
         """Return its files and its manifest by their paths in a bundle."""

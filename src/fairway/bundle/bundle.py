@@ -21,7 +21,7 @@ from fairway.bundle.archive import ZIP_FAULTS, read_zip, replace_folder, write_f
 from fairway.bundle.attachment import FOLDER as ATTACHMENTS
 from fairway.bundle.attachment import Attachment, find_attachments
 from fairway.bundle.golden import GoldenExamples
-from fairway.bundle.manifest import FileEntry, Manifest, check_members
+from fairway.bundle.manifest import FileEntry, Manifest, check_members, read_verified
 from fairway.bundle.signature import Signature
 from fairway.errors import ArtifactCorrupt, ArtifactDigest, ArtifactEmpty, BundleError
 
@@ -117,19 +117,14 @@ class Bundle:
         Raises:
             ArtifactDigest: The bytes differ from the manifest, or the member is missing.
         """
-        entry = self.manifest.files.get(path)
-        if entry is None:
-            raise ArtifactCorrupt(f"the bundle {self.manifest.name!r} has no file {path!r}")
-        try:
-            data = self.files(path)
-        except (FileNotFoundError, KeyError) as cause:
-            raise ArtifactDigest(f"{path!r} of the bundle {self.manifest.name!r} is missing") from cause
-        if not entry.fits(data):
-            raise ArtifactDigest(
-                f"{path!r} of the bundle {self.manifest.name!r} differs from what was packed",
-                hint="fetch the bundle again, or roll back to a version that is intact",
-            )
-        return data
+        return read_verified(
+            self.manifest.files,
+            self.files,
+            path,
+            whole=f"the bundle {self.manifest.name!r}",
+            done="packed",
+            hint="fetch the bundle again, or roll back to a version that is intact",
+        )
 
     def with_attachments(self, attachments: Iterable[Attachment]) -> Bundle:
         """Return the same bundle with these attachments, and no others.

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from fairway.bundle.names import check_name
-from fairway.errors import ArtifactCorrupt, ArtifactPath, BundleTooNew
+from fairway.errors import ArtifactCorrupt, ArtifactDigest, ArtifactPath, BundleTooNew
 
 FORMAT = 1
 
@@ -51,6 +51,41 @@ class FileEntry(msgspec.Struct, frozen=True):
     def fits(self, data: bytes) -> bool:
         """Tell whether these are the bytes that the entry was made of."""
         return len(data) == self.size and hashlib.sha256(data).hexdigest() == self.sha256
+
+
+def read_verified(
+    entries: Mapping[str, FileEntry],
+    read: Callable[[str], bytes],
+    path: str,
+    *,
+    whole: str,
+    done: str,
+    hint: str,
+) -> bytes:
+    """Return the bytes of one file after they were compared with its entry; whoever loads it loads these.
+
+    Args:
+        entries: The files that the manifest names.
+        read: Gives the raw bytes of a file, once.
+        path: The file.
+        whole: What it is a file of, for messages: `the bundle 'coffee'`.
+        done: What was done with the file then: packed, or attached.
+        hint: What to do about bytes that differ.
+
+    Raises:
+        ArtifactCorrupt: The manifest names no such file.
+        ArtifactDigest: The bytes differ from the manifest, or the file is missing.
+    """
+    entry = entries.get(path)
+    if entry is None:
+        raise ArtifactCorrupt(f"{whole} has no file {path!r}")
+    try:
+        data = read(path)
+    except (FileNotFoundError, KeyError) as cause:
+        raise ArtifactDigest(f"{path!r} of {whole} is missing") from cause
+    if not entry.fits(data):
+        raise ArtifactDigest(f"{path!r} of {whole} differs from what was {done}", hint=hint)
+    return data
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +155,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
         Raises:
             ArtifactCorrupt: The bytes are not a manifest.
+            ArtifactDigest: They say the same as a manifest, but are not the bytes that its digest stands for.
             ArtifactPath: A file name could lead outside of the bundle.
             BundleTooNew: The format is newer than this release reads.
             NameInvalid: The name is outside the grammar of names.
@@ -144,6 +180,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ArtifactCorrupt(f"manifest.json is not valid: {cause}") from cause
         check_name("model", manifest.name)
         check_members(manifest.files)
+        if number == FORMAT and manifest.to_bytes() != data:
+            raise ArtifactDigest(
+                "manifest.json is not written as manifests are", hint="fetch the bundle again: it was changed"
+            )
         return manifest
 
 

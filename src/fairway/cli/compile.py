@@ -16,7 +16,7 @@ from fairway.errors import EXIT_REFUSED
 @verb("compile", example="fairway compile coffee:3\nfairway compile coffee.fairway --json")
 @click.argument("reference", metavar="MODEL")
 def command(face: Face, /, *, reference: str) -> int:
-    """Compile a version, prove the result, and keep what was proven.
+    """Compile a version and keep what was proven equal.
 
     MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle that this home packed.
     What was made for it before is replaced.

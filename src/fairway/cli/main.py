@@ -31,6 +31,10 @@ VERBS = (
     "show",
     "alias",
     "rollback",
+    "signing-key",
+    "sign",
+    "verify",
+    "trust",
     "serve",
     "predict",
     "explain",
@@ -56,7 +60,7 @@ class Verbs(click.Group):
         """Return the command of a verb, or None."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"fairway.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(_module_of(cmd_name)).command
         return command
 
     def resolve_command(
@@ -68,6 +72,10 @@ class Verbs(click.Group):
             hint = f"fairway {close[0]}" if close else "fairway --help"
             raise UsageError(f"there is no command {_short(args[0])!r}", hint=hint)
         return super().resolve_command(ctx, args)
+
+
+def _module_of(verb: str) -> str:
+    return f"fairway.cli.{verb.replace('-', '_')}"
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -67,21 +68,41 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return keep
 
 
-def verb(name: str, *, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+def verb(
+    name: str, *, example: str, parent: click.Group | None = None
+) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command of a function that takes the `Face` first; its docstring is the help.
 
     Args:
         name: The verb.
         example: One or more command lines that work, shown below the help.
+        parent: The verbs that it belongs to, such as `trust` for `add`.
     """
-    lines = "\n".join(f"  {line}" for line in example.splitlines())
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        command = click.command(name, epilog=f"\b\nExample:\n{lines}")(click.pass_obj(function))
+        command = click.command(name, epilog=_epilog(example))(click.pass_obj(function))
         command.params.extend(common_options())
+        if parent is not None:
+            parent.add_command(command)
         return command
 
     return decorate
+
+
+def verbs(name: str, *, example: str) -> Callable[[Callable[[], None]], click.Group]:
+    """Make a group of verbs out of a function whose docstring is the help; see `verb`."""
+
+    def decorate(function: Callable[[], None]) -> click.Group:
+        group = click.group(name, epilog=_epilog(example))(function)
+        group.params.extend(common_options())
+        return group
+
+    return decorate
+
+
+def _epilog(example: str) -> str:
+    lines = "\n".join(f"  {line}" for line in example.splitlines())
+    return f"\b\nExample:\n{lines}"
 
 
 def model_options(function: Function) -> Function:
@@ -184,6 +205,41 @@ _MODEL_OPTIONS = (
         help="Compile the model and prove the result; require refuses where nothing was proven.",
     ),
 )
+
+
+def passphrase_options(function: Function) -> Function:
+    """Add what says how the file of a signing key is encrypted; `passphrase_of` reads it."""
+    for option in reversed(_PASSPHRASE_OPTIONS):
+        function = option(function)
+    return function
+
+
+_PASSPHRASE_OPTIONS = (
+    click.option(
+        "--passphrase", "ask_passphrase", is_flag=True, help="Ask for the passphrase of the signing key."
+    ),
+    click.option(
+        "--passphrase-file", metavar="FILE", help="Read the passphrase from the first line of a file."
+    ),
+)
+
+
+def passphrase_of(path: str | None, *, ask: bool, confirm: bool = False) -> str:
+    """Return the passphrase that `passphrase_options` speak of; empty if there is none.
+
+    Raises:
+        UsageError: Both ways were chosen, or the file holds none.
+    """
+    if path is None:
+        return click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm) if ask else ""
+    if ask:
+        raise UsageError("--passphrase and --passphrase-file exclude each other")
+    with Path(path).open(encoding="utf-8") as file:
+        passphrase = file.readline().rstrip("\r\n")
+    if not passphrase:
+        raise UsageError(f"the first line of {path} is empty, which is no passphrase")
+    return passphrase
+
 
 predictor_option = click.option(
     "--predictor",

@@ -17,6 +17,12 @@ from fairway.cli.options import Face, predictor_option, verb
     "--workers", metavar="NUMBER", help="Processes that answer; they share the models in memory. Default: 1."
 )
 @predictor_option
+@click.option(
+    "--require-signed-by",
+    metavar="KEY",
+    multiple=True,
+    help="Serve only what this key has signed: name or id of a trusted key. Repeat for more; any will do.",
+)
 def command(
     face: Face,
     /,
@@ -26,6 +32,7 @@ def command(
     port: str | None,
     workers: str | None,
     predictor: str | None,
+    require_signed_by: tuple[str, ...],
 ) -> None:
     """Serve models over HTTP until stopped.
 
@@ -35,4 +42,12 @@ def command(
     """
     from fairway import api
 
-    api.serve(*references, host=host, port=port, workers=workers, predictor=predictor, home=face.home)
+    api.serve(
+        *references,
+        host=host,
+        port=port,
+        workers=workers,
+        predictor=predictor,
+        require_signed_by=require_signed_by,
+        home=face.home,
+    )

@@ -29,6 +29,7 @@ from fairway.errors import (
 )
 
 Build = Callable[..., Bundle]
+CHECKSUM_BYTES = 71
 
 
 def contents_of(bundle: Bundle) -> dict[str, bytes]:
@@ -187,9 +188,10 @@ def test_every_truncation_is_found(tmp_path: Path, small_bundle: Build) -> None:
     path = tmp_path / "cut.fairway"
     for length in range(0, len(data), 7):
         path.write_bytes(data[:length])
-        with pytest.raises(ArtifactEmpty if not length else ArtifactCorrupt):
+        with pytest.raises((ArtifactCorrupt, ArtifactDigest) if length else ArtifactEmpty):
             open_bundle(path)
-        assert not is_bundle(path)
+        # What lacks a part of its checksum only is still told to be a bundle, and refused as one.
+        assert not is_bundle(path) or length > len(data) - CHECKSUM_BYTES
 
 
 @given(st.data())
