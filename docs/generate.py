@@ -115,6 +115,11 @@ def commands() -> str:
             command, info_name=verb, parent=root, terminal_width=100, max_content_width=100
         )
         lines += [f"## `fairway {verb}`", "", "```text", command.get_help(context), "```", ""]
+        for name, inner in getattr(command, "commands", {}).items():
+            below = click.Context(
+                inner, info_name=name, parent=context, terminal_width=100, max_content_width=100
+            )
+            lines += [f"### `fairway {verb} {name}`", "", "```text", inner.get_help(below), "```", ""]
     return "\n".join(lines)
 
 

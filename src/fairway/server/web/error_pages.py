@@ -104,6 +104,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The bundle cannot be used: a part is absent or contradicts another.",
         "Pack the model again with `fairway pack`.",
     ),
+    "bundle_not_signed": (
+        "This server serves only what a certain key has signed whole; the version, or a part of it, is not.",
+        "Sign it, after `fairway compile` again: `fairway sign MODEL --key FILE`. `fairway verify` tells more.",
+    ),
     "bundle_too_new": (
         "The bundle was written by a release of fairway that is newer than this one.",
         "Upgrade with `pip install --upgrade fairway`.",
@@ -191,6 +195,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "json_too_deep": (
         "Lists and objects are nested more deeply than any request needs.",
         "Send rows as flat records. The limit is `limits.max_json_depth`.",
+    ),
+    "key_invalid": (
+        "The file is not an Ed25519 key in PEM, or its passphrase is missing or wrong.",
+        "Make one with `fairway signing-key create FILE`; trust the public key, which ends in `.pub`.",
+    ),
+    "key_not_trusted": (
+        "The trust store of this home holds no key of this name or id.",
+        "List the keys with `fairway trust list`; add one with `fairway trust add FILE.pub`.",
     ),
     "media_type": (
         "The content type is one that this route does not read.",
@@ -323,6 +335,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "signature_mismatch": (
         "A row does not fit the model's signature. Every fault is listed; nothing was predicted.",
         "Correct the places that `errors` points to. The reply holds a corrected example.",
+    ),
+    "signing_failed": (
+        "A key could not be used.",
+        "The detail says why. `fairway signing-key create FILE` makes a new one.",
     ),
     "storage_full": (
         "There is no space left on the disk. Nothing was registered.",
