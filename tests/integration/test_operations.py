@@ -211,16 +211,16 @@ def fairway(*arguments: str, home: Path, timeout_s: float = 60.0) -> subprocess.
 
 
 def test_a_bundle_from_elsewhere_is_not_loaded(home: Path, tmp_path: Path) -> None:
-    """Neither pushed nor served, for loading it could run code; the registry that refused it is as it was."""
+    """Neither served nor asked, for loading it could run code; the home that refused it is as it was."""
     other = tmp_path / "other"
     bundle = tmp_path / "coffee.fairway"
     fw.pull("coffee:2", bundle, home=home)
     (other / "artifacts").mkdir(parents=True)
     before = snapshot(home)
-    for verb in ("push", "serve"):
-        done = fairway(verb, str(bundle), "--json", home=other)
+    for verb in (["predict", str(bundle), "{}"], ["serve", str(bundle)]):
+        done = fairway(*verb, "--json", home=other)
         assert done.returncode == 1
-        problem = json.loads(done.stderr.splitlines()[-1] if verb == "serve" else done.stderr)
+        problem = json.loads(done.stderr.splitlines()[-1])
         assert (problem["code"], problem["status"]) == ("bundle_untrusted", 403)
     assert fw.list_models(home=other) == []
     assert not [path for path in (other / "artifacts").rglob("*") if path.is_file()]

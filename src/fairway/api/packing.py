@@ -146,7 +146,8 @@ def push(
     """Register a model as the next version.
 
     Args:
-        model: What `pack` takes, or the path of a bundle that this home packed.
+        model: What `pack` takes, or the path of a bundle. One that was packed elsewhere is taken as it is if
+            a trusted key has signed it; else it is checked, proven and compiled as a foreign model file is.
         name: Name of the model. Default: the stem of its file; for a bundle, the name that it has.
         example: See `pack`. Not for a bundle, which holds its own.
         reason: Why; kept in the history.
@@ -158,13 +159,16 @@ def push(
         The new version. A refused push leaves no trace in the registry.
 
     Raises:
-        UntrustedBundle: The bundle was packed elsewhere.
+        UntrustedBundle: The bundle was packed elsewhere, no key that this home trusts has signed it, and its
+            model could run code.
         PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
     """
     import tempfile
 
-    from fairway.assemble import looks_like_bundle, open_trusted
-    from fairway.lifecycle.compiling import check_mode, compile_packed
+    from fairway.assemble import looks_like_bundle
+    from fairway.bundle.bundle import open_bundle
+    from fairway.lifecycle.compiling import check_mode
+    from fairway.lifecycle.taking import take_in
 
     mode = check_mode(compile)
 
@@ -177,7 +181,7 @@ def push(
                 f"a bundle holds its own {stated[0]}; it cannot be stated again",
                 hint="push the model file instead, or the bundle alone",
             )
-        bundle = compile_packed(open_trusted(Path(model), folder), mode=mode)
+        bundle = take_in(open_bundle(model), folder, mode=mode)
         with open_registry(folder) as registry:
             return registry.register(bundle, name=name, actor=actor(), reason=reason)
     name = name or default_name(model)

@@ -3,6 +3,8 @@
 The parts are what was packed, and each attachment. Loading a pickle runs code, and a compiled predictor
 decides what is answered, so a part that nobody vouches for is refused, not left out: somebody has put it
 there, and whoever serves the bundle would wonder why it answers otherwise.
+
+A bundle that nobody vouches for comes in by `push` alone, after the same checks as a foreign model file.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from pathlib import Path
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.keys import TrustStore
 from fairway.bundle.known import is_known
+from fairway.bundle.safety import Trust, check_files
 from fairway.bundle.signing import Seal, covered_by, examine, parts_of
-from fairway.errors import NotSigned, UntrustedBundle
+from fairway.errors import ArtifactUnsafe, NotSigned, UntrustedBundle
 
 
 def check_admitted(home: Path, bundle: Bundle) -> None:
@@ -23,14 +26,47 @@ def check_admitted(home: Path, bundle: Bundle) -> None:
     Raises:
         UntrustedBundle: Nobody whom this home trusts vouches for a part.
     """
+    parts, seals = _unvouched(home, bundle)
+    for name in parts:
+        raise _refusal(bundle, name, seals)
+
+
+def is_foreign(home: Path, bundle: Bundle) -> bool:
+    """Tell whether nobody vouches for what was packed, its attachments aside."""
+    return "" in _unvouched(home, bundle)[0]
+
+
+def check_foreign(bundle: Bundle) -> None:
+    """Refuse a bundle that nobody vouches for unless its model would be taken as a bare file.
+
+    Types that its author has trusted count for nothing here, nor does a module that it brings.
+
+    Raises:
+        UntrustedBundle: It brings code, or its model could run some.
+    """
+    shown = f"the bundle {bundle.manifest.name!r} ({bundle.digest[:12]})"
+    if bundle.code:
+        raise UntrustedBundle(
+            f"{shown} was packed elsewhere and brings Python modules of its own: {', '.join(bundle.code)}",
+            hint="have it signed by a key that you trust, or read the modules and push the model with --code",
+        )
+    try:
+        check_files({path: bundle.read(path) for path in bundle.model_paths}, Trust.default())
+    except ArtifactUnsafe as unsafe:
+        raise UntrustedBundle(
+            f"{shown} was packed elsewhere, and {unsafe.detail}",
+            hint="have it signed by a key that you trust, or look at the model file and push that",
+        ) from unsafe
+
+
+def _unvouched(home: Path, bundle: Bundle) -> tuple[list[str], list[Seal]]:
+    """Return the names of the parts that nobody vouches for, and the seals if they had to be looked at."""
     foreign = {name: digest for name, digest in parts_of(bundle).items() if not is_known(home, digest)}
     if not foreign:
-        return
+        return [], []
     seals = examine(bundle, TrustStore(home).entries())
     covered = covered_by(seals)
-    for name, digest in foreign.items():
-        if digest not in covered:
-            raise _refusal(bundle, name, seals)
+    return [name for name, digest in foreign.items() if digest not in covered], seals
 
 
 def check_signed(home: Path, bundle: Bundle, required: Sequence[str]) -> None:
@@ -99,5 +135,5 @@ def _refusal(bundle: Bundle, name: str, seals: Sequence[Seal]) -> UntrustedBundl
         f"{shown} ({bundle.digest[:12]}) was packed elsewhere{signed}; loading it could run code",
         hint="if you know whose key it is: fairway trust add FILE.pub"
         if unknown
-        else "push the model file itself, pack it here, or have it signed: fairway sign",
+        else "push it, which checks it as a foreign file, or have it signed: fairway sign",
     )

@@ -15,6 +15,7 @@ import msgspec
 
 from fairway.bundle.attachment import Attachment, build_attachment
 from fairway.bundle.bundle import Bundle, open_bundle
+from fairway.bundle.signing import seals_of
 from fairway.bundle.validation import Validator
 from fairway.compilers.report import ATTACHMENT, REPORT, failure_report, proven, read_report, write_report
 from fairway.errors import ArtifactCorrupt, FairwayError, PredictorNotProven, UsageError
@@ -46,6 +47,8 @@ def prove_and_compile(
 ) -> Bundle:
     """Prove a packed model in a fresh process, compile it there, and return it with what came of it.
 
+    Its seals stay, though none covers what was made here.
+
     Args:
         bundle: The packed model.
         rows: Rows of the example, for the comparison of compiled and original.
@@ -59,7 +62,7 @@ def prove_and_compile(
     """
     if mode == "off":
         proof.prove(bundle, timeout_s=timeout_s)
-        return bundle.with_attachments([])
+        return bundle.with_attachments(seals_of(bundle))
     with tempfile.TemporaryDirectory(prefix="fairway-proof-") as temporary:
         folder = Path(temporary)
         path = bundle.with_attachments([]).save(folder / "bundle")
@@ -72,7 +75,7 @@ def prove_and_compile(
             attachment = _kept(found)
         else:
             attachment = _failure(bundle, f"the process that compiled it failed ({ended.last_words})")
-    compiled = bundle.with_attachments([attachment])
+    compiled = bundle.with_attachments([*seals_of(bundle), attachment])
     if mode == "require":
         require_compiled(compiled)
     return compiled
@@ -88,12 +91,12 @@ def compile_packed(bundle: Bundle, *, mode: Mode = "auto") -> Bundle:
         PredictorNotProven: Nothing compiled was proven, and *mode* is `require`.
     """
     if mode == "off":
-        return bundle.with_attachments([])
+        return bundle.with_attachments(seals_of(bundle))
     if ATTACHMENT not in bundle.attachments:
         try:
             bundle = prove_and_compile(bundle, mode="auto")
         except FairwayError as error:
-            bundle = bundle.with_attachments([_failure(bundle, error.detail)])
+            bundle = bundle.with_attachments([*seals_of(bundle), _failure(bundle, error.detail)])
     if mode == "require":
         require_compiled(bundle)
     return bundle

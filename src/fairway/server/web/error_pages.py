@@ -106,7 +106,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "bundle_not_signed": (
         "This server serves only what a certain key has signed whole; the version, or a part of it, is not.",
-        "Sign it, after `fairway compile` again: `fairway sign MODEL --key FILE`. `fairway verify` tells more.",
+        "Sign it, again if it was compiled since: `fairway sign MODEL --key FILE`. See `fairway verify MODEL`.",
     ),
     "bundle_too_new": (
         "The bundle was written by a release of fairway that is newer than this one.",
