@@ -20,6 +20,7 @@ FairwayError
 |  + ArchiveLink           archive_link         a member of an archive is a link or a device
 |  + ArchiveLimit          archive_limit        an archive that unpacks to too much
 |  + SourceNotAllowed      source_not_allowed   a model is a file here, not an address
+|  + ArtifactOutdated      artifact_outdated    another release of the framework saved it
 |  + BundleTooNew          bundle_too_new       written by a newer fairway
 |  + UntrustedBundle       bundle_untrusted     packed by somebody this registry does not trust
 |  + NotSigned             bundle_not_signed    no required key has signed all of it
@@ -322,6 +323,13 @@ class SourceNotAllowed(BundleError):
     code = "source_not_allowed"
     title = "The model is not a file"
     exit_code = EXIT_USAGE
+
+
+class ArtifactOutdated(BundleError):
+    """The model file cannot be used with the release of its framework that is installed."""
+
+    code = "artifact_outdated"
+    title = "The model file was saved by another release"
 
 
 class BundleTooNew(BundleError):

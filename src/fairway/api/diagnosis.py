@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from fairway.api._common import open_registry, settings_of
 from fairway.api.predicting import load
-from fairway.errors import FairwayError
+from fairway.errors import FairwayError, UsageError
 
 if TYPE_CHECKING:
+    from fairway.bundle.bundle import Bundle
     from fairway.settings import Settings
 
 
@@ -27,8 +28,22 @@ class Check:
     hint: str = ""
 
 
-def doctor(reference: str | None = None, *, home: str | Path | None = None) -> list[Check]:
-    """Look at Python, packages, home and registry; with a reference also at that model's environment."""
+def doctor(
+    reference: str | Path | None = None,
+    *,
+    requirements: str | Path | None = None,
+    home: str | Path | None = None,
+) -> list[Check]:
+    """Look at Python, packages, home and registry; with a reference also at that model's environment.
+
+    Args:
+        reference: A reference, or the path of a bundle.
+        requirements: Where to write a requirements file of the environment that the model was packed in.
+        home: Folder of the registry.
+
+    Raises:
+        UsageError: There is a file at *requirements*, or no reference.
+    """
     settings = settings_of(home)
     checks = [
         Check("python", ok=True, detail=f"Python {platform.python_version()} on {platform.platform()}"),
@@ -37,7 +52,9 @@ def doctor(reference: str | None = None, *, home: str | Path | None = None) -> l
         _check_registry(settings.home),
     ]
     if reference is not None:
-        checks.extend(_check_model(reference, settings))
+        checks.extend(_check_model(str(reference), settings, requirements))
+    elif requirements is not None:
+        raise UsageError("a requirements file is that of a model", hint="fairway doctor MODEL --requirements")
     return checks
 
 
@@ -63,32 +80,51 @@ def _check_registry(home: Path) -> Check:
     return Check("registry", ok=True, detail=f"{count} models, database intact")
 
 
-def _check_model(reference: str, settings: Settings) -> list[Check]:
-    from fairway.bundle.lockfile import compare_environment, requirements
+def _check_model(reference: str, settings: Settings, requirements: str | Path | None) -> list[Check]:
+    from fairway.bundle.environment import commands, compare_environment, requirements_text
 
     try:
-        with open_registry(settings.home) as registry:
-            bundle = registry.open(registry.resolve(reference))
+        bundle = _open(reference, settings.home)
     except FairwayError as error:
         return [Check(reference, ok=False, detail=error.detail, hint=error.hint)]
+    lock = bundle.environment
     found = [Check("files", ok=True, detail=f"{len(bundle.manifest.files)} files, every hash is right")]
-    changed = compare_environment(bundle.environment)
-    wanted = " ".join(f"'{line}'" for line in requirements(bundle.environment))
     try:
-        load(reference, home=settings.home)
+        model = load(reference, home=settings.home)
     except FairwayError as error:
-        found.append(
-            Check(
-                "golden examples",
-                ok=False,
-                detail=error.detail,
-                hint=f"pip install {wanted}" if changed else error.hint,
-            )
-        )
+        problem: FairwayError | None = error
+        found.append(Check("golden examples", ok=False, detail=error.detail, hint=error.hint))
     else:
-        found.append(Check("golden examples", ok=True, detail="answered as when the model was packed"))
-    detail = "; ".join(changed) if changed else "as recorded"
-    found.append(
-        Check("environment", ok=found[-1].ok or not changed, detail=detail, hint=f"pip install {wanted}")
-    )
+        problem = None
+        detail = f"answered as when the model was packed, by the predictor {model.predictor_name}"
+        found.append(Check("golden examples", ok=True, detail=detail))
+    # The golden examples decide: what differs is to blame only where they fail.
+    differences = compare_environment(lock)
+    cure = commands(lock, f".venv-{bundle.manifest.name}")
+    found += [Check("environment", ok=problem is None, detail=str(d), hint="") for d in differences]
+    if not differences:
+        found.append(Check("environment", ok=True, detail="as recorded"))
+    elif problem is not None:
+        found[-1] = dataclasses.replace(found[-1], hint=cure)
+    if requirements is not None:
+        _write(Path(requirements), requirements_text(lock, reference))
+        found.append(Check("requirements", ok=True, detail=f"wrote {requirements}"))
     return found
+
+
+def _open(reference: str, home: Path) -> Bundle:
+    from fairway.assemble import looks_like_path
+    from fairway.bundle.bundle import open_bundle
+
+    if looks_like_path(reference):
+        return open_bundle(reference)
+    with open_registry(home) as registry:
+        return registry.open(registry.resolve(reference))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as cause:
+        raise UsageError(f"{path} exists and is not overwritten", hint="choose another path") from cause

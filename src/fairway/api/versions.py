@@ -10,6 +10,7 @@ from fairway.api._common import actor, open_registry, settings_of
 from fairway.errors import UsageError
 
 if TYPE_CHECKING:
+    from fairway.bundle.environment import Difference
     from fairway.bundle.manifest import Manifest
     from fairway.bundle.signature import Signature
     from fairway.registry.records import Event, ModelSummary, Move, Version
@@ -30,6 +31,7 @@ class ModelView:
         predictor: What answers for it where everything is installed: a compiler's name, or `native`.
         reason: Why this one, in a sentence.
         compilation: The report of its compilation; None if it was not compiled.
+        differences: What differs between this environment and the one that it was packed in.
         versions: All versions of the model, oldest first.
         aliases: Version number by alias.
         history: Everything that happened to the model, oldest first.
@@ -42,6 +44,7 @@ class ModelView:
     predictor: str
     reason: str
     compilation: dict[str, Any] | None
+    differences: list[Difference]
     versions: list[Version]
     aliases: dict[str, int]
     history: list[Event]
@@ -60,6 +63,7 @@ def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
 
 def show(reference: str, *, home: str | Path | None = None) -> ModelView:
     """Return everything about the version that a reference stands for, and about its model."""
+    from fairway.bundle.environment import compare_environment
     from fairway.inference.predictors import choices_of
     from fairway.lifecycle.compiling import report_of
 
@@ -76,6 +80,7 @@ def show(reference: str, *, home: str | Path | None = None) -> ModelView:
             predictor=choice.name,
             reason=choice.reason,
             compilation=report_of(bundle),
+            differences=compare_environment(bundle.environment),
             versions=registry.versions(version.model),
             aliases=summaries[version.model].aliases,
             history=registry.history(version.model),

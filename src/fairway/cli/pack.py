@@ -10,7 +10,7 @@ import click
 from fairway.cli.compile import serving
 from fairway.cli.options import Face, model_facts, model_options, verb
 from fairway.cli.output import print_facts, print_json, progress, say, size
-from fairway.cli.push import PROOF, learnt, own_code
+from fairway.cli.push import PROOF, caution, learnt, own_code
 
 
 @verb("pack", example="fairway pack model.joblib coffee.fairway --example train.csv --target rating")
@@ -25,6 +25,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     """
     facts = model_facts(options)
     from fairway import api
+    from fairway.bundle.environment import compare_environment
     from fairway.inference.predictors import choices_of
     from fairway.lifecycle.compiling import report_of
 
@@ -33,6 +34,7 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
     if face.as_json:
         print_json({"path": path, "digest": bundle.digest, "manifest": bundle.manifest})
         return
+    differences = compare_environment(bundle.environment)
     say(f"Packed {path}")
     print_facts(
         [
@@ -42,6 +44,8 @@ def command(face: Face, /, *, model: str, path: str, **options: Any) -> None:
             ("Learnt", learnt(bundle.signature)),
             ("Proof", PROOF),
             *serving(choices_of(bundle)[0].reason, report_of(bundle)),
+            *(("Differs here", difference) for difference in differences),
+            ("Mind", caution(differences)),
             ("Next", f"fairway push {path}"),
         ]
     )

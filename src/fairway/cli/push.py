@@ -13,6 +13,7 @@ from fairway.cli.options import Face, model_facts, model_options, verb
 from fairway.cli.output import print_facts, print_json, progress, say, size
 
 if TYPE_CHECKING:
+    from fairway.bundle.environment import Difference
     from fairway.bundle.manifest import Manifest
     from fairway.bundle.signature import Signature
 
@@ -55,6 +56,8 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
             ("Learnt", learnt(view.signature)),
             ("Proof", PROOF),
             *serving(view.reason, view.compilation),
+            *(("Differs here", difference) for difference in view.differences),
+            ("Mind", caution(view.differences)),
             ("Next", next_step(version.model, version.version, production=_production(view.aliases))),
         ]
     )
@@ -64,6 +67,18 @@ def own_code(manifest: Manifest) -> str:
     """Return which functions of the author's own stand around the model; empty if there are none."""
     places = {"before": manifest.preprocess, "after": manifest.postprocess}
     return ", ".join(f"{entry} {place} it" for place, entry in places.items() if entry)
+
+
+def caution(differences: list[Difference]) -> str:
+    """Return what to do where another release has saved the model file than the one that answered here."""
+    saved = [difference for difference in differences if difference.saved and difference.matters]
+    if not saved:
+        return ""
+    release = f"{saved[0].name} {saved[0].recorded}"
+    return (
+        f"the golden examples are what {saved[0].name} {saved[0].present} answers, which may not be what "
+        f"{release} did; pack the model under {release} to have that proven"
+    )
 
 
 def learnt(signature: Signature) -> str:

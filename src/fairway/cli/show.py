@@ -74,6 +74,7 @@ def _print_version(view: ModelView) -> None:
                 "Made with",
                 ", ".join([f"Python {manifest.python}", *map(" ".join, manifest.framework.items())]),
             ),
+            *(("Differs here", difference) for difference in view.differences),
         ]
     )
     say("")

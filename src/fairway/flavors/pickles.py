@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fairway.bundle.code import CodeSpace, missing_module
+from fairway.bundle.environment import outdated
 from fairway.bundle.safety import Trust, is_pickle, load_pickle
 from fairway.errors import ArtifactCorrupt, ArtifactImport, FairwayError, MissingExtra
 from fairway.flavors.base import ModelFiles, missing_framework
@@ -83,15 +84,19 @@ def load_object(read: ModelFiles, code: CodeSpace, *, trust: Trust) -> Any:
     except FairwayError:
         raise
     except ImportError as cause:
-        raise missing_framework(cause) or missing_module(cause, needed_by="the model file") from cause
+        raise (
+            missing_framework(cause)
+            or outdated({PICKLE: data}, f"needs a module that is not there: {cause}")
+            or missing_module(cause, needed_by="the model file")
+        ) from cause
     except AttributeError as cause:
-        raise ArtifactImport(
+        raise outdated({PICKLE: data}, f"needs what is not there: {cause}") or ArtifactImport(
             f"the model file needs something that is not there: {cause}",
             hint="a class defined in a script or notebook cannot be loaded elsewhere: "
             "move it to a .py file, save the model again, and give that file with --code",
         ) from cause
     except Exception as cause:  # a damaged pickle raises whatever its bytes happen to mean
-        raise ArtifactCorrupt(
+        raise outdated({PICKLE: data}, f"cannot be read ({type(cause).__name__})") or ArtifactCorrupt(
             f"the model file cannot be read as a pickle ({type(cause).__name__})",
             hint="was it cut off while copying? save it again with joblib.dump(model, path)",
         ) from cause

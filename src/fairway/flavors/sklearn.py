@@ -253,7 +253,7 @@ def _hyperparameters(steps: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return what was set by hand for every step, and everything that is a plain value for the last one."""
     found: dict[str, Any] = {}
     for name, step in steps:
-        params = step.get_params(deep=False)
+        params = _params_of(step)
         try:
             defaults = type(step)().get_params(deep=False)
         except Exception:  # noqa: BLE001 - a constructor with required arguments, or a foreign one
@@ -264,6 +264,14 @@ def _hyperparameters(steps: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             is_plain = value is None or isinstance(value, str | bool | int | float)
             if is_plain and (step is steps[-1][1] or value != defaults.get(key)):
                 found[f"{name}.{key}".lstrip(".")] = value
+    return found
+
+
+def _params_of(step: Any) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = step.get_params(deep=False)
+    except AttributeError:  # saved by a release that did not have one of them yet
+        return {}
     return found
 
 

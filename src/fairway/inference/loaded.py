@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairway.bundle.bundle import Bundle
-from fairway.bundle.lockfile import compare_environment
+from fairway.bundle.environment import Difference, compare_environment, wanted
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
 from fairway.errors import FairwayError, ModelFailed, PackedModelDiffers
@@ -76,6 +77,11 @@ class LoadedModel:
         """SHA-256 of the manifest."""
         return self.bundle.digest
 
+    @functools.cached_property
+    def differences(self) -> list[Difference]:
+        """What differs between this environment and the one that the model was packed in."""
+        return compare_environment(self.bundle.environment)
+
     def reader(self, protocol: Dialect) -> Any:
         """Return this model's reader for a dialect; it is built once."""
         reader = self._readers.get(protocol.name)
@@ -137,10 +143,9 @@ class LoadedModel:
         with_probabilities = golden.probabilities is not None
         differences = golden.differences(self.predict(columns, probabilities=with_probabilities))
         if differences:
-            changed = compare_environment(self.bundle.environment)
             raise PackedModelDiffers(
                 f"{self.reference} fails its golden examples: {differences[0]}",
-                hint=f"the environment differs: {'; '.join(changed)}" if changed else "",
+                hint=_blame(self.differences, self.bundle.environment),
             )
         self.scheduler.measure(columns, probabilities=with_probabilities)
 
@@ -189,6 +194,13 @@ def load_model(
         else:
             return loaded
     raise next(iter(failures.values()))
+
+
+def _blame(differences: Sequence[Difference], lock: Mapping[str, Any]) -> str:
+    if not differences:
+        return ""
+    told = "; ".join(map(str, differences))
+    return f"the environment differs: {told}. Install {' '.join(wanted(lock))}"
 
 
 def _reason(reason: str, failures: Mapping[str, FairwayError]) -> str:

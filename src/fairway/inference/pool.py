@@ -16,6 +16,7 @@ from fairway.bundle.bundle import Bundle
 from fairway.bundle.names import Reference, parse_reference
 from fairway.errors import FairwayError, InternalError, ModelNotFound, ModelNotReady
 from fairway.inference.loaded import LoadedModel
+from fairway.inference.predictors import NATIVE
 from fairway.messages import Target
 
 MAX_EXTRA = 8
@@ -284,7 +285,21 @@ class Pool:
             predictor=model.predictor_name,
             reason=model.reason,
         )
+        self._tell_differences(model)
         return model
+
+    def _tell_differences(self, model: LoadedModel) -> None:
+        """Say what is not as it was when the model was packed; a compiled predictor needs none of it."""
+        for difference in model.differences if model.predictor_name == NATIVE else ():
+            self._notify(
+                "environment.differs",
+                level="warning" if difference.matters else "info",
+                model=model.name,
+                version=model.version,
+                package=difference.name,
+                grade=difference.grade,
+                detail=str(difference),
+            )
 
     def _drop_unused(self) -> None:
         used = {id(model) for model in (*self._table.routes.values(), *self._extra.values())}

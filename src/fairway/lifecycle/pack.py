@@ -16,9 +16,10 @@ import msgspec
 from fairway.bundle import bundle as members
 from fairway.bundle.bundle import Bundle, build_bundle
 from fairway.bundle.card import render_card
+from fairway.bundle.environment import outdated
 from fairway.bundle.golden import GoldenExamples, choose_rows
 from fairway.bundle.kinds import infer_inputs
-from fairway.bundle.lockfile import imported_modules, lock_environment
+from fairway.bundle.lockfile import imported_modules, lock_environment, pickled_modules
 from fairway.bundle.names import check_name
 from fairway.bundle.profile import make_profile
 from fairway.bundle.safety import Trust
@@ -178,12 +179,17 @@ def _make(
         out_of_range=_policy(wishes.out_of_range),
     )
     columns = checked_rows(signature, table)
-    bound = _bind(flavor, loaded, columns, signature, luggage, table=table, wishes=wishes)
+    try:
+        bound = _bind(flavor, loaded, columns, signature, luggage, table=table, wishes=wishes)
+    except ExampleInvalid as cause:
+        raise outdated(files, f"does not take the example: {cause.detail}") or cause from cause
     signature, predictor = bound.signature, bound.predictor
     _check_output_names(signature)
     if not luggage.around:
         _check_classes(signature, wishes.classes)
-    environment = _environment(description, bound, luggage, modules_of(files))
+    pickled = modules_of(files) and {*modules_of(files), *pickled_modules(loaded)}
+    modules = _modules(description, bound, luggage, pickled)
+    environment = lock_environment(modules, framework=flavor.module, files=files)
     if brought and brought.requirements:
         environment["declared"] = list(brought.requirements)
     manifest: dict[str, Any] = {
@@ -207,6 +213,11 @@ def _make(
         "trusted": sorted(trust.types),
     }
     golden = _golden(flavor, predictor, columns)
+    if not _are_probabilities(golden):
+        # Trees of scikit-learn before 1.4 hold counts where later ones expect shares.
+        stale = outdated(files, "gives probabilities outside of 0 to 1")
+        if stale is not None:
+            raise stale
     profile = make_profile(signature, columns, predictor.predict(columns, probabilities=False))
     contents = {
         **files,
@@ -259,17 +270,15 @@ def _bind(
     return Bound(signature, options, flavor.predictor(model, signature, options))
 
 
-def _environment(
-    description: Description, bound: Bound, luggage: Luggage, pickled: Iterable[str]
-) -> dict[str, Any]:
-    """Return the lock of what the model, its code, its pickle and the way it is fed need."""
+def _modules(description: Description, bound: Bound, luggage: Luggage, pickled: Iterable[str]) -> set[str]:
+    """Return the modules that the model, its code, its pickle and the way it is fed need."""
     around = (luggage.around.preprocess, luggage.around.postprocess)
     modules = {*description.modules, *pickled, *(entry.partition(":")[0] for entry in around if entry)}
     for source in luggage.sources.values():
         modules |= imported_modules(source)
     if bound.options.get("feed") == "frame":
         modules.add("pandas")
-    return lock_environment({name for name in modules if name.split(".")[0] not in luggage.space.roots})
+    return {name for name in modules if name.split(".")[0] not in luggage.space.roots}
 
 
 def inputs_of(table: Table, target: str | None, description: Description) -> Table:
@@ -345,6 +354,10 @@ def _golden(flavor: Flavor, predictor: Predictor, columns: Columns) -> GoldenExa
         probabilities=outputs.probabilities,
         tolerance=flavor.tolerance,
     )
+
+
+def _are_probabilities(golden: GoldenExamples) -> bool:
+    return all(-1e-6 <= value <= 1 + 1e-6 for row in golden.probabilities or () for value in row)
 
 
 def _finite(name: str, value: Any) -> float:

@@ -1,13 +1,27 @@
-"""The environment lock: what a model was packed with, and what differs here."""
+"""The environment lock: what a model was packed with."""
 
 from __future__ import annotations
 
+import decimal
+import importlib.metadata
 import platform
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
+import scipy.special
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from fairway.bundle.lockfile import compare_environment, imported_modules, lock_environment, requirements
+from fairway.bundle.environment import compare_environment
+from fairway.bundle.lockfile import imported_modules, lock_environment, pickled_modules, requirements
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "old-scikit-learn"
 
 
 def test_the_lock_names_the_packages_behind_the_modules() -> None:
@@ -19,12 +33,52 @@ def test_the_lock_names_the_packages_behind_the_modules() -> None:
     assert requirements(lock) == [f"{name}=={version}" for name, version in lock["packages"].items()]
 
 
-def test_every_difference_is_a_sentence() -> None:
-    """What was recorded, and what is here."""
-    found = compare_environment({"python": "2.7.18", "packages": {"numpy": "1.0", "no-such-package": "3"}})
-    assert found[0] == f"Python 2.7.18 was recorded, {platform.python_version()} is running"
-    assert re.fullmatch(r"numpy 1\.0 was recorded, \S+ is installed", found[1])
-    assert found[2] == "no-such-package 3 was recorded, but is not installed"
+def test_a_pickle_names_what_it_refers_to() -> None:
+    """Its classes and functions wherever they hide; what cannot be pickled gives what was seen."""
+    model = make_pipeline(FunctionTransformer(scipy.special.softmax), Ridge())
+    model.fit(np.ones((3, 2)), np.arange(3.0))
+    roots = {name.partition(".")[0] for name in pickled_modules({"deep": [model]})}
+    assert {"sklearn", "scipy", "numpy"} <= roots
+    assert "decimal" in pickled_modules([decimal.Decimal(1), lambda: 1])
+
+
+BARRED = """
+import sys, joblib.numpy_pickle
+class Bar:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in allowed: raise ModuleNotFoundError(name, name=name)
+allowed = {*sys.argv[2].split(","), *sys.stdlib_module_names}
+for name in [name for name in sys.modules if name.partition(".")[0] not in allowed]: del sys.modules[name]
+sys.meta_path.insert(0, Bar())
+import joblib
+print(joblib.load(sys.argv[1]).predict([[1.0]]))
+"""
+
+
+def test_what_is_locked_is_enough_in_a_fresh_process(tmp_path: Path) -> None:
+    """The locked packages, and what they need, load the model and predict; no other can be imported."""
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0], [1.0]], [0, 1])
+    path = tmp_path / "model.joblib"
+    joblib.dump(model, path)
+    modules = pickled_modules(model) | {"joblib"}
+    names = set(lock_environment(modules)["packages"])
+    for name in list(names):
+        lines = [line for line in importlib.metadata.requires(name) or [] if "extra ==" not in line]
+        names |= {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines}
+    owners = importlib.metadata.packages_distributions()
+    roots = ",".join(root for root, owned in owners.items() if names & set(owned))
+    script = [sys.executable, "-c", BARRED, str(path), roots]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.stdout == "[1]\n", done.stderr
+    assert {"pandas", "fairway"}.isdisjoint(roots.split(","))
+
+
+def test_files_and_framework_are_told_where_they_say_something(tmp_path: Path) -> None:
+    """Which release saved the model file, and whose releases decide."""
+    old = (FIXTURES / "1.3.2" / "linear.joblib").read_bytes()
+    lock = lock_environment(["sklearn", "numpy"], framework="sklearn", files={"model.joblib": old})
+    assert (lock["framework"], lock["saved_with"]) == ("scikit-learn", {"scikit-learn": "1.3.2"})
+    assert lock_environment(["numpy"], framework="sklearn").keys() == {"python", "platform", "packages"}
 
 
 @pytest.mark.parametrize(

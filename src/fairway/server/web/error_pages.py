@@ -48,6 +48,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The model needs a Python module that is not installed and does not travel in the bundle.",
         "Install the package that is named, or pack your own modules along with `--code FILE.py`.",
     ),
+    "artifact_outdated": (
+        "Another release of the model's framework saved the file, and the installed one cannot use it.",
+        "Install the release that is named in an environment of its own and pack the model there.",
+    ),
     "artifact_unsafe": (
         "Loading the model file would construct something that is not known to be harmless.",
         "Save the model in its framework's own format. If you know the file, `--trust` allows what is named.",
@@ -106,7 +110,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "bundle_not_signed": (
         "This server serves only what a certain key has signed whole; the version, or a part of it, is not.",
-        "Sign it, again if it was compiled since: `fairway sign MODEL --key FILE`. See `fairway verify MODEL`.",
+        "Sign it, again if it was compiled since: `fairway sign MODEL --key FILE`.",
     ),
     "bundle_too_new": (
         "The bundle was written by a release of fairway that is newer than this one.",
