@@ -43,12 +43,11 @@ def test_a_pickle_names_what_it_refers_to() -> None:
 
 
 BARRED = """
-import sys, joblib.numpy_pickle
+import sys
 class Bar:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in allowed: raise ModuleNotFoundError(name, name=name)
 allowed = {*sys.argv[2].split(","), *sys.stdlib_module_names}
-for name in [name for name in sys.modules if name.partition(".")[0] not in allowed]: del sys.modules[name]
 sys.meta_path.insert(0, Bar())
 import joblib
 print(joblib.load(sys.argv[1]).predict([[1.0]]))
