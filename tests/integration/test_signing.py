@@ -168,6 +168,17 @@ def test_a_predictor_from_elsewhere_beside_a_signed_model_is_refused(
     assert (found.signed, found.seals[0].uncovered) == (False, ("compiled",))
 
 
+def test_compiling_a_signed_bundle_keeps_its_signature(maker: Path, home: Path) -> None:
+    """It vouches for the model as before, and not for what was made here."""
+    fw.trust_key(maker / "release.key.pub", home=home)
+    path = home.parent / "copy.fairway"
+    path.write_bytes((maker / "signed.fairway").read_bytes())
+    fw.compile(path, home=home)
+    found = fw.verify(path, home=home)
+    assert (found.signed, found.seals[0].uncovered) == (False, ("compiled",))
+    assert fw.load(path, home=home).predictor_name != "native"
+
+
 def test_without_the_compiled_predictor_the_signature_holds(maker: Path, home: Path) -> None:
     """What is not there decides nothing: the model answers itself."""
     fw.trust_key(maker / "release.key.pub", home=home)

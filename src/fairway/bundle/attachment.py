@@ -23,6 +23,8 @@ from fairway.errors import ArtifactCorrupt, ArtifactDigest, BundleTooNew
 FORMAT = 1
 FOLDER = "attachments/"
 MANIFEST = "manifest.json"
+SEAL_PREFIX = "seal-"
+"""How the names of seals begin (`signing.py`): signatures, which no compiler makes anew."""
 
 
 class AttachmentManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +73,7 @@ class AttachmentManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         if manifest.to_bytes() != data:
             raise ArtifactDigest(
                 f"the manifest of the attachment {manifest.name!r} is not written as manifests are",
-                hint="make the attachment again with fairway compile",
+                hint=_remedy(manifest.name),
             )
         return manifest
 
@@ -127,7 +129,7 @@ class Attachment:
             path,
             whole=f"the attachment {self.name!r}",
             done="attached",
-            hint="make the attachment again with fairway compile",
+            hint=_remedy(self.name),
         )
 
     def members(self) -> dict[str, bytes]:
@@ -170,6 +172,11 @@ def find_attachments(
     return {name: _find_one(subject, name, read) for name in names}
 
 
+def _remedy(name: str) -> str:
+    made_by = "fairway sign" if name.startswith(SEAL_PREFIX) else "fairway compile"
+    return f"make the attachment again with {made_by}"
+
+
 def _find_one(subject: str, name: str, read_member: Callable[[str], bytes]) -> Attachment:
     def read(path: str) -> bytes:
         return read_member(f"{FOLDER}{name}/{path}")
@@ -183,6 +190,6 @@ def _find_one(subject: str, name: str, read_member: Callable[[str], bytes]) -> A
     if manifest.subject != subject:
         raise ArtifactDigest(
             f"the attachment {name!r} belongs to another bundle ({manifest.subject[:12]!a})",
-            hint="make the attachment again with fairway compile",
+            hint=_remedy(name),
         )
     return Attachment.from_files(manifest, read)

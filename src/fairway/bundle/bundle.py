@@ -19,7 +19,7 @@ import msgspec
 
 from fairway.bundle.archive import ZIP_FAULTS, read_zip, replace_folder, write_folder, write_zip
 from fairway.bundle.attachment import FOLDER as ATTACHMENTS
-from fairway.bundle.attachment import Attachment, find_attachments
+from fairway.bundle.attachment import SEAL_PREFIX, Attachment, find_attachments
 from fairway.bundle.golden import GoldenExamples
 from fairway.bundle.manifest import FileEntry, Manifest, check_members, read_verified
 from fairway.bundle.signature import Signature
@@ -202,7 +202,8 @@ def open_bundle(path: str | Path, *, attachments: bool = True) -> Bundle:
 
     Args:
         path: The folder or file.
-        attachments: Whether to open the attachments, too. Whoever makes them anew does without.
+        attachments: Whether to open the attachments, too. Whoever makes them anew does without; signatures
+            are opened all the same.
 
     Raises:
         ArtifactCorrupt: There is no bundle at *path*, or it cannot be read.
@@ -251,9 +252,8 @@ def _open_folder(folder: Path, *, attachments: bool) -> Bundle:
         raise ArtifactCorrupt(f"{folder} is not a bundle: it has no {MANIFEST}") from cause
     try:
         bundle = Bundle.from_files(manifest, read)
-        if not attachments:
-            return bundle
-        return bundle.with_attachments(find_attachments(bundle.digest, _names_in(folder), read).values())
+        names = [name for name in _names_in(folder) if attachments or name.startswith(SEAL_PREFIX)]
+        return bundle.with_attachments(find_attachments(bundle.digest, names, read).values())
     except OSError as cause:
         raise ArtifactCorrupt(f"a file of the bundle {folder} cannot be read: {cause.strerror}") from cause
 
@@ -272,9 +272,10 @@ def _open_zip(path: Path, data: bytes, *, attachments: bool) -> Bundle:
     if unlisted := sorted(contents.keys() - manifest.files.keys() - {MANIFEST} - attached):
         raise ArtifactDigest(f"{path} holds {unlisted[0]!a}, which its manifest does not list")
     bundle = Bundle.from_files(manifest, contents.__getitem__)
-    if not attachments:
-        return bundle
     names = sorted({name.split("/")[1] for name in attached})
+    if not attachments:
+        names = [name for name in names if name.startswith(SEAL_PREFIX)]
+        attached = {name for name in attached if name.split("/")[1] in names}
     found = find_attachments(bundle.digest, names, contents.__getitem__)
     listed = {member for attachment in found.values() for member in attachment.members()}
     if unlisted := sorted(attached - listed):

@@ -19,13 +19,13 @@ from typing import Literal
 
 import msgspec
 
+from fairway.bundle.attachment import SEAL_PREFIX as PREFIX
 from fairway.bundle.attachment import Attachment, build_attachment
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.keys import PublicKey, SigningKey
 from fairway.errors import ArtifactCorrupt, BundleTooNew
 
 FORMAT = 1
-PREFIX = "seal-"
 FILE = "seal.json"
 PAYLOAD_TYPE = "application/vnd.fairway.seal+json"
 
