@@ -72,6 +72,10 @@ def test_every_command_exists(block: Block) -> None:
         verb = next((word for word in words if not word.startswith("-")), "")
         command = cli.get_command(click.Context(cli), verb) if verb else cli
         assert command is not None, f"{block}: there is no `fairway {verb}`"
+        if isinstance(command, click.Group) and verb:
+            inner = command.commands.get(words[words.index(verb) + 1])
+            assert inner is not None, f"{block}: there is no `fairway {' '.join(words)}`"
+            command = inner
         known = options_of(cli) | options_of(command) | {"--help", "-h"}
         given = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
 
