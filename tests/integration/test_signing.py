@@ -89,6 +89,14 @@ def test_a_foreign_bundle_with_code_is_refused(maker: Path, home: Path, tmp_path
     assert not (home / "registry.db").exists()
 
 
+def test_a_foreign_bundle_that_names_a_function_is_refused(maker: Path, home: Path, tmp_path: Path) -> None:
+    """One that is installed here does harm enough: it would be called with what the author chose."""
+    options = {**open_bundle(maker / "unsigned.fairway").manifest.options, "after": ["os:system"]}
+    path = rebuilt(maker / "unsigned.fairway", {}, options=options).save(tmp_path / "spoilt.fairway")
+    with pytest.raises(UntrustedBundle, match="has the function 'os:system' called"):
+        fw.push(path, home=home)
+
+
 class Evil:
     """Makes a file when it is unpickled."""
 

@@ -9,8 +9,12 @@ A bundle that nobody vouches for comes in by `push` alone, after the same checks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.keys import TrustStore
@@ -18,6 +22,14 @@ from fairway.bundle.known import is_known
 from fairway.bundle.safety import Trust, check_files
 from fairway.bundle.signing import Seal, covered_by, examine, parts_of
 from fairway.errors import ArtifactUnsafe, NotSigned, UntrustedBundle
+
+_FUNCTION = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
+_DESCRIPTIONS = frozenset(
+    [
+        *("author", "created", "description", "fairway", "files", "flavor", "format", "framework"),
+        *("hyperparameters", "lineage", "metrics", "model_type", "name", "python", "tags", "trusted"),
+    ]
+)
 
 
 def check_admitted(home: Path, bundle: Bundle) -> None:
@@ -39,7 +51,7 @@ def is_foreign(home: Path, bundle: Bundle) -> bool:
 def check_foreign(bundle: Bundle) -> None:
     """Refuse a bundle that nobody vouches for unless its model would be taken as a bare file.
 
-    Types that its author has trusted count for nothing here, nor does a module that it brings.
+    Types that its author has trusted count for nothing here; it may bring no module and name no function.
 
     Raises:
         UntrustedBundle: It brings code, or its model could run some.
@@ -50,6 +62,11 @@ def check_foreign(bundle: Bundle) -> None:
             f"{shown} was packed elsewhere and brings Python modules of its own: {', '.join(bundle.code)}",
             hint="have it signed by a key that you trust, or read the modules and push the model with --code",
         )
+    if called := sorted(_named_functions(bundle)):
+        raise UntrustedBundle(
+            f"{shown} was packed elsewhere and has the function {called[0][:80]!a} called",
+            hint="have it signed by a key that you trust, or push the model with functions that you know",
+        )
     try:
         check_files({path: bundle.read(path) for path in bundle.model_paths}, Trust.default())
     except ArtifactUnsafe as unsafe:
@@ -57,6 +74,29 @@ def check_foreign(bundle: Bundle) -> None:
             f"{shown} was packed elsewhere, and {unsafe.detail}",
             hint="have it signed by a key that you trust, or look at the model file and push that",
         ) from unsafe
+
+
+def _named_functions(bundle: Bundle) -> set[str]:
+    """Return what reads like the name of a function in the parts of a manifest that decide what is called.
+
+    Whatever a manifest may come to hold is looked at; only what is known to be mere description is not.
+    """
+    found: set[str] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                look(key)
+                look(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                look(inner)
+        elif isinstance(value, str) and _FUNCTION.fullmatch(value):
+            found.add(value)
+
+    manifest = msgspec.to_builtins(bundle.manifest)
+    look({key: value for key, value in manifest.items() if key not in _DESCRIPTIONS})
+    return found
 
 
 def _unvouched(home: Path, bundle: Bundle) -> tuple[list[str], list[Seal]]:
