@@ -3,8 +3,8 @@
 What is run, from top to bottom, in one empty folder with a home folder and a port of its own:
 
 - `console` blocks: every line that begins with `$ `; what follows must be the output, where `...` stands for
-  anything, and digests, ids and times may differ. `fairway serve` and `fairway demo` go on running until the
-  page ends.
+  anything, and digests, ids, times and sizes may differ. `fairway serve` and `fairway demo` go on running
+  until the page ends.
 - `python` blocks, each in a process of its own; a `text` block right after one is its output. A block that
   begins with the comment of a file name (`# train.py`) is written to that file instead.
 - `js` blocks, when there is a Node.js.
@@ -45,6 +45,7 @@ _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z|\+00:00)?", "<time>"),
     (r"(dur=|\bby |<time> +)[\w.@-]+", r"\1<it>"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", "<time>"),
+    (r"\b\d+\.\d kB\b", "<size>"),  # the lock grows with the digits of a package's version
     (r"-?\d+\.\d{7,}", lambda number: f"{float(number[0]):.6g}"),
 )
 _COMMENT = re.compile(r"^<!-- (example|run|until)(?: \"([^\"]*)\")?: (.*) -->$", re.MULTILINE)
