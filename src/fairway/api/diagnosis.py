@@ -113,8 +113,7 @@ def _check_model(reference: str, settings: Settings, requirements: str | Path | 
 
 
 def _open(reference: str, home: Path) -> Bundle:
-    from fairway.assemble import looks_like_path
-    from fairway.bundle.bundle import open_bundle
+    from fairway.bundle.bundle import looks_like_path, open_bundle
 
     if looks_like_path(reference):
         return open_bundle(reference)

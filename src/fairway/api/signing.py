@@ -74,7 +74,8 @@ def sign(
         KeyInvalid: The key cannot be used.
         UntrustedBundle: The bundle was made elsewhere, and no trusted key has signed it.
     """
-    from fairway.assemble import looks_like_path, open_trusted
+    from fairway.assemble import open_trusted
+    from fairway.bundle.bundle import looks_like_path
     from fairway.bundle.keys import read_signing_key
     from fairway.bundle.signing import seal
 
@@ -102,8 +103,7 @@ def verify(reference: str | Path, *, home: str | Path | None = None) -> Verifica
     Raises:
         ArtifactDigest: A byte differs.
     """
-    from fairway.assemble import looks_like_path
-    from fairway.bundle.bundle import open_bundle
+    from fairway.bundle.bundle import looks_like_path, open_bundle
     from fairway.bundle.keys import TrustStore
     from fairway.bundle.known import is_known
     from fairway.bundle.signing import covered_by, examine, parts_of

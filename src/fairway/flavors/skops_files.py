@@ -125,9 +125,4 @@ def load_skops(
 
 
 def _is_trusted(name: str, trust: Trust, own: Collection[str]) -> bool:
-    return (
-        trust.policy == "trusted"
-        or name in _HARMLESS
-        or name in trust.types
-        or name.split(".", maxsplit=1)[0] in own
-    )
+    return name in _HARMLESS or name in trust.types or name.split(".", maxsplit=1)[0] in own

@@ -30,7 +30,6 @@ from fairway.errors import ExampleInvalid, SignatureMismatch, UsageError
 from fairway.flavors.base import Description, Flavor, Predictor
 from fairway.flavors.chain import PREPARED
 from fairway.flavors.importing import Brought, bring, example_of
-from fairway.flavors.opening import open_files
 from fairway.flavors.pickles import modules_of
 from fairway.lifecycle.compiling import Mode, prove_and_compile
 from fairway.lifecycle.own import Bound, Luggage, Own, bind_chain, collect
@@ -156,17 +155,14 @@ def _make(
     brought = bring(model)
     example = example_of(brought, example)
     model, luggage = collect(model, own, name=name, brought=brought.code if brought else {})
-    if brought:
-        flavor, loaded, files = open_files(brought.files, brought.name, luggage.space, trust=trust)
-        table = brought.table(read_table(example), wishes.target)
-    else:
-        flavor, loaded, files, table = open_probed(
-            model,
-            luggage.space,
-            sources=luggage.sources,
-            trust=trust,
-            meanwhile=lambda: read_table(example),
-        )
+    flavor, loaded, files, table = open_probed(
+        brought or model,
+        luggage.space,
+        sources=luggage.sources,
+        trust=trust,
+        meanwhile=lambda: read_table(example),
+    )
+    table = brought.table(table, wishes.target) if brought else table
     description = flavor.describe(loaded)
     # What comes before the model decides what callers send.
     taken = dataclasses.replace(description, input_names=()) if luggage.around.preprocess else description

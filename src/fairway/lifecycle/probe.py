@@ -29,6 +29,7 @@ from fairway.errors import (
     SourceNotAllowed,
 )
 from fairway.flavors.base import Flavor
+from fairway.flavors.importing import Brought
 from fairway.flavors.opening import open_files, open_model, read_files
 
 Result = TypeVar("Result")
@@ -48,7 +49,7 @@ def open_probed(
     """Return what `open_model` does, for a file after a restricted process has loaded it, and one thing more.
 
     Args:
-        model: A model, or the path of a model file or folder.
+        model: A model, the path of a model file or folder, or what the folder of another tool holds.
         space: Modules that travel with the model.
         sources: Their source files.
         trust: What a file may construct.
@@ -58,24 +59,26 @@ def open_probed(
         BundleError: The model or its file cannot be used.
         SourceNotAllowed: It is an address.
     """
-    if not isinstance(model, str | Path):
+    if not isinstance(model, str | Path | Brought):
         flavor, loaded, kept = open_model(model, space, trust=trust)
         if trust.policy == "safe-only":
             check_files(kept, trust, own=space.roots)
         return flavor, loaded, kept, meanwhile()
-    _check_local(str(model))
-    path = Path(model)
-    files = read_files(path)
+    if isinstance(model, Brought):
+        files, name = model.files, model.name
+    else:
+        _check_local(str(model))
+        files, name = read_files(Path(model)), Path(model).name
     check_files(files, trust, own=space.roots)
-    process = _start(files, path.name, sources=sources, trust=trust)
+    process = _start(files, name, sources=sources, trust=trust)
     try:
         done = meanwhile()
         ended = process.wait()
     except BaseException:  # an interrupt, too, leaves no process behind
         process.end()
         raise
-    _read(ended, path.name)
-    return (*open_files(files, path.name, space, trust=trust), done)
+    _read(ended, name)
+    return (*open_files(files, name, space, trust=trust), done)
 
 
 def probe(
