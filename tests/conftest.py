@@ -54,6 +54,13 @@ def _find_data() -> Path | None:
     return path.resolve() if path.is_dir() else None
 
 
+def _find_models() -> Path | None:
+    """Return the folder of models that others made, `FAIRWAY_TEST_MODELS` first."""
+    named = os.environ.get("FAIRWAY_TEST_MODELS")
+    path = ROOT / named if named else ROOT.parent / "shared" / "models"
+    return path.resolve() if path.is_dir() else None
+
+
 # What each service is, and what to do about it when it is not there.
 SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
     "axe": (_find_axe, "axe-core was not found; run: npm install --prefix .make axe-core"),
@@ -61,6 +68,10 @@ SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
     "data": (
         _find_data,
         "no data sets at ../shared/data; FAIRWAY_DATA may name another folder",
+    ),
+    "models": (
+        _find_models,
+        "no models of others at ../shared/models; FAIRWAY_TEST_MODELS may name another folder",
     ),
     "promtool": (_find_promtool, "promtool was not found on the PATH; on Debian: apt-get install prometheus"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from fairway.errors import ArtifactCorrupt
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.messages import Columns
 
-MODELS = Path(__file__).parents[1] / "fixtures" / "models"
+pytestmark = pytest.mark.service("models")
+
+MODELS = Path(os.environ.get("FAIRWAY_TEST_MODELS", Path(__file__).parents[3] / "shared" / "models"))
 IRIS = [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6], [5.1, 3.5, 1.4, 0.2], [7.7, 2.6, 6.9, 2.3]]
 
 
