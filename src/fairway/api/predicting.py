@@ -172,6 +172,7 @@ def score(  # noqa: PLR0913 - everything about a run is said here; all but three
         BatchError: The input cannot be read or does not fit the model, the output exists, a row is at fault.
     """
     from fairway.batch.local import ScoreOptions, score_file
+    from fairway.inference.aside import load_aside
 
     settings = settings_of(home)
     options = ScoreOptions(
@@ -186,5 +187,5 @@ def score(  # noqa: PLR0913 - everything about a run is said here; all but three
         max_depth=settings.limits.max_json_depth,
     )
     # The registry is closed again when the model is there: workers are forked from this process.
-    model = load(reference, home=settings.home)
+    model = load_aside(functools.partial(load, reference, home=settings.home))
     return score_file(model, Path(source), Path(output), options, on_progress=on_progress or (lambda _: None))

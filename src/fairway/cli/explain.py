@@ -43,7 +43,9 @@ def command(  # noqa: PLR0913 - one per option, all by name
     server: str | None,
     key: str | None,
 ) -> None:
-    """Print what a model predicts and why: what each input contributed, what each word weighs.
+    """Print what a model predicts, and why.
+
+    What each input contributed, and what each word of a text weighs.
 
     The data is a JSON record or a short list of records: as an argument, in a file (@FILE), or piped in (-).
     """

@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from fairway.inference.aside import load_aside
 from fairway.inference.pool import Pool
 from fairway.log import Log
 from fairway.server.app import App
@@ -115,7 +115,7 @@ def supervise(
         SystemExit: SIGTERM came; the exit code is 0.
         KeyboardInterrupt: SIGINT came.
     """
-    pool = _aside(lambda: _load_for_fork(load))
+    pool = load_aside(lambda: _load_for_fork(load))
     begin_to_listen(bound)
     slots = [Slot(number, twin) for number, twin in enumerate(share_port(bound, workers))]
     crew = Crew(slots, pool, SharedCounts(workers), log, build_app, forking=slots[0])
@@ -140,29 +140,6 @@ def _load_for_fork(load: Callable[[], Pool]) -> Pool:
     pool = load()
     pool.let_go()
     return pool
-
-
-def _aside(load: Callable[[], Pool]) -> Pool:
-    """Load in a thread that ends before the fork.
-
-    OpenMP keeps threads for every thread that has used it. Those of a main thread would be missed, and waited
-    for without end, by the first call in a forked process.
-    """
-    found: list[Pool] = []
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            found.append(load())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name="fairway-load", daemon=True)
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
-    return found[0]
 
 
 class _Silent:
