@@ -170,6 +170,27 @@ class FairwayError(Exception):
         return self.detail
 
 
+def error_of(
+    code: str, detail: str, hint: str, *, below: type[FairwayError], otherwise: type[FairwayError]
+) -> FairwayError:
+    """Return an error that another process has told of, as an instance of its own class.
+
+    Args:
+        code: Its code.
+        detail: Its detail.
+        hint: Its hint.
+        below: The classes that count: this one and those that derive from it.
+        otherwise: The class if none of them has this code.
+    """
+    kinds = [below]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    found = next((kind for kind in kinds if vars(kind).get("code") == code), otherwise)
+    error = found.__new__(found)  # its own constructor may make the detail of other things
+    FairwayError.__init__(error, detail, hint=hint)
+    return error
+
+
 class SettingsError(FairwayError):
     """A setting is unknown or has a value that cannot be used."""
 

@@ -290,6 +290,11 @@ def handed_on(names: Collection[str], environ: Mapping[str, str] = os.environ) -
     return {name: environ[name] for name in names if name in environ}
 
 
+def prefer(name: str, value: str) -> None:
+    """Set a variable that a library reads while it is imported, unless the user has set it."""
+    os.environ.setdefault(name, value)
+
+
 def describe_settings(
     settings: Settings | None = None, origins: Origins | None = None
 ) -> list[SettingDescription]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import fairway as fw
-from fairway.bundle import trust
+from fairway.bundle import known
 from fairway.bundle.bundle import Bundle, open_bundle
 from fairway.bundle.safety import Trust
 from fairway.errors import FairwayError
@@ -86,7 +86,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     prove(*packed.values())
     for name, bundle in packed.items():
         path = bundle.save(folder / f"{name_of(name)}.fairway")
-        trust.remember(home, bundle)
+        known.remember(home, bundle)
         fw.push(path, home=home, compile="off")
     with running_server(home=home) as server:
         yield Shop(home, forms, bundles, server)

@@ -56,6 +56,7 @@ def command(face: Face, /, *, reference: str, history: bool, card: bool) -> None
 
 def _print_version(view: ModelView) -> None:
     version, manifest = view.version, view.manifest
+    made = [f"Python {manifest.python}", *map(" ".join, manifest.framework.items())]
     print_facts(
         [
             ("Version", version.reference),
@@ -70,10 +71,7 @@ def _print_version(view: ModelView) -> None:
             ("Versions", ", ".join(str(other.version) for other in view.versions)),
             ("Metrics", ", ".join(f"{name} {value:g}" for name, value in version.metrics.items())),
             ("Tags", ", ".join(f"{key}={value}" for key, value in version.tags.items())),
-            (
-                "Made with",
-                ", ".join([f"Python {manifest.python}", *map(" ".join, manifest.framework.items())]),
-            ),
+            ("Made with", ", ".join(made)),
             *(("Differs here", difference) for difference in view.differences),
         ]
     )

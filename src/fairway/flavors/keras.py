@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import os
 import sys
 import tempfile
 import warnings
@@ -28,6 +27,7 @@ from fairway.flavors.networks import (
     feed_attempts,
     learn_network,
 )
+from fairway.settings import handed_on, prefer
 
 ARCHIVE = "model/model.keras"
 HDF5 = "model/model.h5"
@@ -144,12 +144,12 @@ def _import_keras() -> Any:
     Raises:
         MissingExtra: Keras is not installed, or no backend is.
     """
-    if "keras" not in sys.modules and "KERAS_BACKEND" not in os.environ:
+    if "keras" not in sys.modules and not handed_on(["KERAS_BACKEND"]):
         found = next((name for name in _BACKENDS if importlib.util.find_spec(name)), None)
         if importlib.util.find_spec("keras") and found is None:
             raise MissingExtra("torch", "keras,torch", purpose="Keras, which computes with a backend,")
         if found:
-            os.environ["KERAS_BACKEND"] = found  # read by Keras while it is imported, and nowhere else
+            prefer("KERAS_BACKEND", found)
     keras = import_framework(FLAVOR)
     if _backend() == "torch":
         import torch

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairway.bundle.bundle import Bundle, open_bundle
-from fairway.errors import BundleError, FairwayError, ModelFailed, PackedModelDiffers
+from fairway.errors import BundleError, FairwayError, ModelFailed, PackedModelDiffers, error_of
 from fairway.inference.loaded import load_model
 from fairway.inference.predictors import NATIVE
 
@@ -108,16 +108,13 @@ def _judge(status: int, output: bytes, errors: bytes) -> None:
         raise PackedModelDiffers(f"the packed model cannot be loaded in a new process: {last[0]}")
     verdict = json.loads(found[-1].removeprefix(_VERDICT))
     if verdict["code"]:
-        raise _error_class(verdict["code"])(verdict["detail"], hint=verdict["hint"])
-
-
-def _error_class(code: str) -> type[FairwayError]:
-    found: list[type[FairwayError]] = [BundleError]
-    for kind in found:
-        if vars(kind).get("code") == code:
-            return kind
-        found.extend(kind.__subclasses__())
-    return PackedModelDiffers
+        raise error_of(
+            verdict["code"],
+            verdict["detail"],
+            verdict["hint"],
+            below=BundleError,
+            otherwise=PackedModelDiffers,
+        )
 
 
 def main(paths: Sequence[str]) -> bool:

@@ -27,6 +27,7 @@ from fairway.errors import (
     BundleError,
     FairwayError,
     SourceNotAllowed,
+    error_of,
 )
 from fairway.flavors.base import Flavor
 from fairway.flavors.importing import Brought
@@ -145,17 +146,10 @@ def _read(ended: Ended, name: str) -> dict[str, Any]:
         )
     answer: dict[str, Any] = json.loads(base64.b64decode(lines[-1].removeprefix(_VERDICT)))
     if answer["code"]:
-        raise _error_class(answer["code"])(answer["detail"], hint=answer["hint"])
+        raise error_of(
+            answer["code"], answer["detail"], answer["hint"], below=FairwayError, otherwise=BundleError
+        )
     return answer
-
-
-def _error_class(code: str) -> type[FairwayError]:
-    kinds: list[type[FairwayError]] = [FairwayError]
-    for kind in kinds:
-        if vars(kind).get("code") == code:
-            return kind
-        kinds.extend(kind.__subclasses__())
-    return BundleError
 
 
 def main() -> None:

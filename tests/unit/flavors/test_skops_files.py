@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import zipfile
 from typing import Any
@@ -16,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fairway.bundle.code import CodeSpace
 from fairway.bundle.safety import Trust
-from fairway.errors import ArtifactCorrupt, ArtifactUnsafe, UnknownFlavor
+from fairway.errors import ArchiveLimit, ArtifactCorrupt, ArtifactUnsafe
 from fairway.flavors.opening import open_files
 from fairway.flavors.skops_files import SKOPS, is_skops
 
@@ -45,21 +46,31 @@ def test_fitted_models_pass_without_being_named(model: Any) -> None:
 
 def test_what_is_not_known_is_named_and_can_be_trusted() -> None:
     """Nothing of the file is constructed before."""
-    model = make_pipeline(FunctionTransformer(np.fromfile), LogisticRegression())
-    model.steps[-1][1].fit(X, Y)
+    model = LogisticRegression().fit(X, Y)
+    model.note = argparse.Namespace(a=1)
     data = skops.io.dumps(model)
-    with pytest.raises(ArtifactUnsafe, match=r"constructs .*fromfile, which is not known") as caught:
+    with pytest.raises(
+        ArtifactUnsafe, match=r"needs argparse\.Namespace, which is not on the list"
+    ) as caught:
         opened(data)
-    name = caught.value.hint.removeprefix("if you trust it: --trust ")
-    assert name.endswith("fromfile")
-    assert opened(data, Trust(types=frozenset({name})))[0].name == "sklearn"
-    assert opened(data, Trust("trusted"))[0].name == "sklearn"
+    assert caught.value.hint.endswith("--trust argparse.Namespace")
+    assert opened(data, Trust.naming(["argparse.Namespace"]))[0].name == "sklearn"
+    with pytest.raises(ArtifactUnsafe):
+        opened(data, Trust.naming(["textwrap.TextWrapper"]))
+
+
+def test_what_can_reach_anything_cannot_be_trusted() -> None:
+    """Not even by name."""
+    data = skops.io.dumps(make_pipeline(FunctionTransformer(np.fromfile), LogisticRegression()))
+    for trust in (Trust.default(), Trust("trusted", frozenset({"numpy.fromfile"}))):
+        with pytest.raises(ArtifactUnsafe, match=r"numpy\.fromfile"):
+            opened(data, trust)
 
 
 def test_a_damaged_file_is_refused_and_never_opened_otherwise() -> None:
     """Cut off it is no archive any more; with a broken schema it is no model."""
     data = skops.io.dumps(LogisticRegression().fit(X, Y))
-    with pytest.raises(UnknownFlavor):
+    with pytest.raises(ArtifactCorrupt, match="cannot be read"):
         opened(data[: len(data) // 2])
     changed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(changed, "w") as target:
@@ -75,7 +86,7 @@ def test_an_archive_that_unpacks_beyond_the_limits_is_refused() -> None:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("schema.json", "{}")
         archive.writestr("zeros.npy", bytes(8 * 2**20))
-    with pytest.raises(ArtifactCorrupt, match="beyond the limits"):
+    with pytest.raises(ArchiveLimit, match="unpacks to"):
         opened(bomb.getvalue())
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from fairway.bundle.bundle import Bundle
 from fairway.errors import ArtifactImport, BundleError, PackedModelDiffers, UntrustedBundle
-from fairway.inference.proof import Ended, _error_class, _judge, judge, main, prove
+from fairway.inference.proof import Ended, _judge, judge, main, prove
 from fairway.lifecycle.pack import Facts, Wishes, make_bundle
 
 Make = Callable[..., Any]
@@ -116,7 +116,8 @@ def test_a_verdict_becomes_its_error() -> None:
     with pytest.raises(UntrustedBundle, match="d") as caught:
         _judge(0, verdict, b"")
     assert caught.value.hint == "h"
-    assert _error_class("model_contract") is PackedModelDiffers
+    with pytest.raises(PackedModelDiffers, match="d"):
+        _judge(0, b'fairway-verdict {"code":"model_contract","detail":"d","hint":"h"}', b"")
     _judge(0, b'fairway-verdict {"code":"","detail":"","hint":""}', b"warnings")
 
 

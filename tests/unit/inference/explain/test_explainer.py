@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import LinearSVC
 
+from fairway.bundle.safety import Trust
 from fairway.bundle.validation import Validator
 from fairway.errors import (
     ExplanationFailed,
@@ -77,7 +78,15 @@ def measure_records(records: list[dict[str, Any]]) -> Any:
 
 def load(model: Any, example: Any, **wishes: Any) -> LoadedModel:
     return load_model(
-        make_bundle(model, name="m", example=example, code=(), facts=Facts(), wishes=Wishes(**wishes))
+        make_bundle(
+            model,
+            name="m",
+            example=example,
+            code=(),
+            facts=Facts(),
+            wishes=Wishes(**wishes),
+            trust=Trust.naming([f"{measure_records.__module__}.measure_records"]),
+        )
     )
 
 

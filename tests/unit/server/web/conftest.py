@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import platform
 import types
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from fairway.bundle.bundle import CARD, SIGNATURE, Bundle
+from fairway.bundle.bundle import CARD, ENVIRONMENT, SIGNATURE, Bundle
 from fairway.bundle.manifest import FileEntry, Manifest
 from fairway.bundle.names import Reference
 from fairway.bundle.signature import Input, Output, Signature
@@ -186,7 +187,12 @@ class Site:
 
 def make_bundle(name: str, signature: Signature, **facts: Any) -> Bundle:
     """Return a bundle that holds a signature and a card."""
-    members = {SIGNATURE: json.dumps(signature.to_dict()).encode(), CARD: b"# A model\n"}
+    lock = {"python": platform.python_version(), "packages": {}}
+    members = {
+        SIGNATURE: json.dumps(signature.to_dict()).encode(),
+        ENVIRONMENT: json.dumps(lock).encode(),
+        CARD: b"# A model\n",
+    }
     files = {path: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for path, data in members.items()}
     known: dict[str, Any] = {"flavor": "sklearn", "created": "2026-11-20T10:00:00Z", "model_type": "Ridge"}
     known |= {"python": "3.11.2", "fairway": "0.1.0"} | facts
