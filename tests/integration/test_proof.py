@@ -82,6 +82,8 @@ def test_a_class_of_a_script_is_explained(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(script)], cwd=tmp_path, check=True)
     data = (tmp_path / "m.joblib").read_bytes()
     assert b"__main__" in data
-    with pytest.raises(ArtifactImport, match="needs something that is not there") as caught:
+    with pytest.raises(
+        ArtifactImport, match=r"needs __main__\.Mine, which was defined in a script"
+    ) as caught:
         bundle_of(tmp_path / "m.joblib")
     assert "move it to a .py file, save the model again, and give that file with --code" in caught.value.hint

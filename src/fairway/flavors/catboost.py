@@ -118,10 +118,15 @@ _LINKS: dict[str, Link] = {
 }
 
 
+def _link(model: Any) -> Link | None:
+    """Return what leads from the sum of the trees to the answer."""
+    return _LINKS.get(str(model.get_all_params().get("loss_function", "")).partition(":")[0])
+
+
 def _contributions(model: Any, rows: Any) -> Contributions | None:
     """Return what CatBoost tells of its trees."""
     catboost = import_framework(FLAVOR)
-    link = _LINKS.get(str(model.get_all_params().get("loss_function", "")).partition(":")[0])
+    link = _link(model)
     if link is None:
         return None
     pool = catboost.Pool(rows, cat_features=model.get_cat_feature_indices())
@@ -137,11 +142,14 @@ class _Scores:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        # A regressor of counts answers with the exponent of its sum, and a loaded one has forgotten that.
+        counts = type(model).__name__ == "CatBoostRegressor" and _link(model) == "exp"
+        self._options = {"prediction_type": "Exponent"} if counts else {}
         if names := FLAVOR.describe(model).input_names:
             self.feature_names_in_ = names
 
     def predict(self, rows: Any) -> Any:
-        return self._model.predict(rows, thread_count=1)
+        return self._model.predict(rows, thread_count=1, **self._options)
 
 
 class _Classes(_Scores):

@@ -38,6 +38,8 @@ _PICKLE_STARTS = frozenset(b"(]}c)lduiGFIJKLMNSTUVX\x8a\x8b\x8c\x8d\x8f\x95BCP")
 
 def format_of(data: bytes) -> str:
     """Return the name of the format, `text` for anything readable, or `unknown`."""
+    if _is_safetensors(data):  # first: the length in front of it may look like any magic
+        return "safetensors"
     for magic, name in _MAGICS:
         if data.startswith(magic):
             return name
@@ -45,8 +47,6 @@ def format_of(data: bytes) -> str:
         return "pickle"
     if data[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
         return "tar"
-    if _is_safetensors(data):
-        return "safetensors"
     if data[:1] == b"{":
         return "json" if _is_json(data) else "xgboost"
     if is_old_pickle(data):
@@ -74,7 +74,7 @@ def is_old_pickle(data: bytes) -> bool:
 
 def _is_safetensors(data: bytes) -> bool:
     length = int.from_bytes(data[:8], "little")
-    return len(data) > 8 and data[8:9] == b"{" and 2 <= length <= len(data) - 8
+    return data[8:9] == b"{" and 2 <= length <= len(data) - 8 and _is_json(data[8 : 8 + length])
 
 
 def _is_json(data: bytes) -> bool:

@@ -19,7 +19,7 @@ from fairway.errors import ArtifactCorrupt, ArtifactUnsafe
 _MODULES = re.compile(
     r"(keras|tf_keras|tensorflow\.keras|tensorflow\.python\.keras)(\.src|\.api|\._tf_keras|\.engine)*"
     r"(\.(models|layers|optimizers|losses|metrics|initializers|regularizers|constraints|activations|dtype_policies)"
-    r"(\.[a-z0-9_]+)*|\.(functional|sequential|input_layer|legacy))?"
+    r"(\.[a-z0-9_]+)*|\.backend\.(torch|tensorflow|jax)\.optimizers(\.[a-z0-9_]+)*|\.(functional|sequential|input_layer|legacy))?"
 )
 # They run code of their configuration, or read a file that it names.
 _NEVER = frozenset({

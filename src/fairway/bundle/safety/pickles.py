@@ -10,6 +10,7 @@ import importlib
 import io
 import math
 import pickle
+import sys
 import types
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -109,6 +110,7 @@ class _PlainUnpickler(pickle.Unpickler):
         self._names = names
 
     def find_class(self, module: str, name: str) -> Any:
+        sys.audit("pickle.find_class", module, name)  # as the unpickler that this one replaces
         return self._names.find(module, name)
 
 
@@ -129,6 +131,7 @@ class _ArrayUnpickler(pickle._Unpickler):  # noqa: SLF001 - the one whose BUILD 
         self._names = names
 
     def find_class(self, module: str, name: str) -> Any:
+        sys.audit("pickle.find_class", module, name)  # as the unpickler that this one replaces
         return self._names.find(module, name)
 
     def load_build(self) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,9 @@ def _environment(folder: str) -> dict[str, str]:
     kept = handed_on(_KEPT_VARIABLES)
     # One thread per library: loading needs no more, and each would reserve its own stack.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**kept, **threads, "HOME": folder, "TMPDIR": folder, "TEMP": folder}
+    # A library that reports to its makers is not to try: it would be refused.
+    silent = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**kept, **threads, **silent, "HOME": folder, "TMPDIR": folder, "TEMP": folder}
 
 
 def enter(arguments: Sequence[str]) -> None:
@@ -187,7 +190,8 @@ def enter(arguments: Sequence[str]) -> None:
     seconds, memory, file_bytes, files = map(int, arguments)
     _leave_network()
     _limit_resources(seconds, memory, file_bytes, files)
-    sys.addaudithook(_refuse_event)
+    # Found now: to look for it inside the hook would wait for whoever is just doing so.
+    sys.addaudithook(partial(_refuse_event, os.path.realpath(tempfile.gettempdir()) + os.sep))
 
 
 def _limit_resources(seconds: int, memory: int, file_bytes: int, files: int) -> None:
@@ -223,10 +227,10 @@ def _leave_network() -> None:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
-def _refuse_event(event: str, arguments: tuple[Any, ...]) -> None:
+def _refuse_event(folder: str, event: str, arguments: tuple[Any, ...]) -> None:
     if event not in _REFUSED_EVENTS or _asks_machine(event, arguments):
         return
-    if not _is_own_file(event, arguments):
+    if not _is_own_file(folder, event, arguments):
         raise PermissionError(f"the model tried {event} while it was loaded")
 
 
@@ -238,9 +242,8 @@ def _asks_machine(event: str, arguments: tuple[Any, ...]) -> bool:
     return Path(os.fsdecode(command[0])).name in _MACHINE_PROGRAMS if command else False
 
 
-def _is_own_file(event: str, arguments: tuple[Any, ...]) -> bool:
+def _is_own_file(folder: str, event: str, arguments: tuple[Any, ...]) -> bool:
     """Tell whether a file of the process's own folder is meant: native parsers read from temporary files."""
     if event not in {"shutil.rmtree", "os.remove", "os.rename", "os.rmdir"}:
         return False
-    own = os.path.realpath(tempfile.gettempdir()) + os.sep
-    return os.path.realpath(os.fsdecode(arguments[0])).startswith(own)
+    return os.path.realpath(os.fsdecode(arguments[0])).startswith(folder)
