@@ -38,7 +38,8 @@ _PICKLE_STARTS = frozenset(b"(]}c)lduiGFIJKLMNSTUVX\x8a\x8b\x8c\x8d\x8f\x95BCP")
 
 def format_of(data: bytes) -> str:
     """Return the name of the format, `text` for anything readable, or `unknown`."""
-    if _is_safetensors(data):  # first: the length in front of it may look like any magic
+    # First: the length in front of a whole header may look like any magic.
+    if _is_safetensors(data) and _is_json(data[8 : 8 + int.from_bytes(data[:8], "little")]):
         return "safetensors"
     for magic, name in _MAGICS:
         if data.startswith(magic):
@@ -47,6 +48,8 @@ def format_of(data: bytes) -> str:
         return "pickle"
     if data[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
         return "tar"
+    if _is_safetensors(data):
+        return "safetensors"
     if data[:1] == b"{":
         return "json" if _is_json(data) else "xgboost"
     if is_old_pickle(data):
@@ -74,7 +77,7 @@ def is_old_pickle(data: bytes) -> bool:
 
 def _is_safetensors(data: bytes) -> bool:
     length = int.from_bytes(data[:8], "little")
-    return data[8:9] == b"{" and 2 <= length <= len(data) - 8 and _is_json(data[8 : 8 + length])
+    return data[8:9] == b"{" and 2 <= length <= len(data) - 8
 
 
 def _is_json(data: bytes) -> bool:
