@@ -37,6 +37,17 @@ ZIP_FAULTS = (
 )
 
 
+def member_names(data: bytes) -> set[str]:
+    """Return the names of a zip's members; none for what is no zip, or a damaged one."""
+    if not data.startswith(b"PK\x03\x04"):
+        return set()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return set(archive.namelist())
+    except ZIP_FAULTS:
+        return set()
+
+
 def read_zip(path: Path, data: bytes) -> dict[str, bytes]:
     """Return the members of an archive by name.
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import sys
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairway.bundle.archive import member_names
 from fairway.bundle.code import CodeSpace, missing_module
 from fairway.bundle.safety import Trust
 from fairway.bundle.signature import Signature
@@ -128,14 +127,7 @@ def _format_of(data: bytes) -> str:
     """Return the path in the bundle for a file of a known format, or the empty text."""
     if data.startswith(_HDF5_MAGIC):
         return HDF5 if b"model_config" in data else ""  # weights alone are no model
-    if not data.startswith(b"PK\x03\x04"):
-        return ""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return ""
-    return ARCHIVE if {"config.json", "metadata.json"} <= names else ""
+    return ARCHIVE if {"config.json", "metadata.json"} <= member_names(data) else ""
 
 
 def _import_keras() -> Any:

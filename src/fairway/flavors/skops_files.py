@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from fairway.bundle.archive import ZIP_FAULTS, check_archive
+from fairway.bundle.archive import ZIP_FAULTS, check_archive, member_names
 from fairway.bundle.safety import Trust
 from fairway.errors import ArtifactCorrupt, ArtifactUnsafe, MissingExtra
 
@@ -72,13 +72,7 @@ _HARMLESS = frozenset(
 
 def is_skops(data: bytes) -> bool:
     """Tell by its first bytes and its schema whether *data* is a skops file."""
-    if not data.startswith(b"PK\x03\x04"):
-        return False
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return "schema.json" in archive.namelist()
-    except ZIP_FAULTS:
-        return False
+    return "schema.json" in member_names(data)
 
 
 def load_skops(

@@ -11,10 +11,10 @@ import inspect
 import io
 import json
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from fairway.bundle.archive import member_names
 from fairway.bundle.code import CodeSpace
 from fairway.bundle.safety import Trust
 from fairway.bundle.signature import Signature
@@ -131,14 +131,8 @@ def _format_of(data: bytes) -> str:
     """Return the path in the bundle for a file of a known format, or the empty text."""
     if _is_safetensors(data):
         return WEIGHTS
-    if not data.startswith(b"PK\x03\x04"):
-        return ""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            # Everything lies in one folder, whose name is that of the file when it was saved.
-            names = {name.partition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return ""
+    # Everything lies in one folder, whose name is that of the file when it was saved.
+    names = {name.partition("/")[2] for name in member_names(data)}
     if "archive_format" in names:
         return PROGRAM
     if "constants.pkl" in names:
