@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -160,32 +160,26 @@ def test_predictions_do_not_wait_for_explanations(tmp_path: Path) -> None:
     environ = LIMITS | {"FAIRWAY_EXPLAIN_BUDGET_S": "2"}
     with running_server("slow", home=home, environ=environ) as server:
         server.ask("/predict", rows[0])
-        with ThreadPoolExecutor(2) as pool:
-            waiting = [pool.submit(server.ask, "/explain", rows[n], timeout_s=60) for n in range(2)]
-            refused = _ask_until_refused(server, rows[3])
+        with ThreadPoolExecutor(8) as pool:
+            # Two may run or wait. Eight that take their time arrive together, so some of them are too many.
+            asked = [pool.submit(server.ask, "/explain", rows[n], timeout_s=60) for n in range(8)]
+            refused = next(done.result() for done in as_completed(asked) if done.result().status == 503)
             times = []
             for _ in range(20):
                 started = time.perf_counter()
-                assert server.ask("/predict", rows[4]).status == 200
+                assert server.ask("/predict", rows[9]).status == 200
                 times.append(time.perf_counter() - started)
-            beside = server.ask("/predict?include=explanation", rows[4])
-            answers = [future.result() for future in waiting]
+            beside = server.ask("/predict?include=explanation", rows[9])
+            answers = [future.result() for future in asked]
     assert refused.json()["code"] == "overloaded"
     assert refused.headers["retry-after"] == "1"
     assert sorted(times)[10] < 0.5
     assert beside.status == 200
-    assert [answer.status for answer in answers] == [200, 200]
-    for answer in answers:
+    explained = [answer for answer in answers if answer.status == 200]
+    assert len(explained) >= 2
+    assert {answer.status for answer in answers} == {200, 503}
+    for answer in explained:
         assert answer.json()["explanation"]["targets"][0]["additivity"]["holds"]
-
-
-def _ask_until_refused(server: RunningServer, row: Any) -> Any:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        answer = server.ask("/explain", row, timeout_s=60)
-        if answer.status == 503:
-            return answer
-    pytest.fail("no explanation was refused, although two run or wait")
 
 
 def _module(path: Path) -> Any:
