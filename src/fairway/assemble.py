@@ -34,11 +34,15 @@ if TYPE_CHECKING:
     from fairway.registry.registry import Registry
 
 
-def open_home(home: Path) -> Registry:
-    """Open the registry of a home folder; loads the database libraries."""
+def open_stores(settings: Settings) -> Registry:
+    """Open the registry that the settings name; loads the database libraries.
+
+    Raises:
+        FairwayError: It cannot be opened; see `fairway.registry.registry.open_registry`.
+    """
     from fairway.registry.registry import open_registry
 
-    return open_registry(home)
+    return open_registry(settings.home, database=settings.registry, artifacts=settings.artifacts)
 
 
 def build_protocol(limits: LimitsSettings) -> NativeProtocol:
@@ -92,7 +96,7 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     if paths and len(paths) == len(names):
         source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
     else:
-        source = RegistrySource(partial(open_home, settings.home))
+        source = RegistrySource(partial(open_stores, settings))
 
     limits = build_limits(settings)
     required = settings.server.require_signed_by

@@ -42,6 +42,14 @@ FairwayError
 |  + AliasNotFound         alias_not_found
 |  + VersionExists         version_exists
 |  + NothingToRollBack     nothing_to_roll_back the alias has no earlier target
+|  + Conflict              conflict             somebody else was faster
+|  + VersionLive           version_live         an alias points to it
+|  + KeyNotFound           key_not_found        no API key has this id
+|  + AliasProtected        alias_protected      only promote and rollback move it
++ GateError                a gate said no
+|  + GateRefused           gate_refused         the version does not pass its gate
+|  + ApprovalMissing       approval_missing     a second person has to agree first
+|  + SchemaChanged         schema_changed       callers of the live version would break
 + RequestError             a request that cannot be answered as it stands (4xx)
 |  + MalformedRequest      body_empty, json_invalid, json_nonfinite, json_too_deep, json_number_range,
 |  |                       json_duplicate_key, encoding_invalid, path_invalid, query_invalid,
@@ -59,6 +67,11 @@ FairwayError
 |  + NotFound              not_found
 |  + MethodNotAllowed      method_not_allowed
 |  + HostNotAllowed        host_not_allowed
++ AccessError              who calls may not
+|  + AuthRequired          auth_required        no key was sent
+|  + AuthInvalid           auth_invalid         an unknown, expired or revoked key
+|  + RoleDenied            role_denied          the key's role does not allow it
+|  + RateLimited           rate_limited         too many failed attempts
 + PredictionError          an honest 5xx
 |  + ModelFailed           model_error          the model raised on valid input
 |  + ModelContract         model_contract       the model answered with the wrong number of rows or outputs
@@ -529,6 +542,71 @@ class NothingToRollBack(RegistryError):
         )
 
 
+class Conflict(RegistryError):
+    """Somebody else changed what this change was decided upon; nothing was changed."""
+
+    code = "conflict"
+    title = "Somebody else was faster"
+    status = 409
+
+
+class VersionLive(RegistryError):
+    """An alias points to the version, so it stays."""
+
+    code = "version_live"
+    title = "The version is in use"
+    status = 409
+
+
+class KeyNotFound(RegistryError):
+    """No API key has this id."""
+
+    code = "key_not_found"
+    title = "There is no such key"
+    status = 404
+
+    def __init__(self, key_id: str, *, hint: str = "") -> None:
+        super().__init__(f"there is no API key {key_id!r}", hint=hint)
+
+
+class AliasProtected(RegistryError):
+    """The alias is protected: only a promotion or a rollback moves it."""
+
+    code = "alias_protected"
+    title = "The alias is protected"
+    status = 409
+
+
+class GateError(FairwayError):
+    """A version may not go where it should go."""
+
+    code = "gate_failed"
+    title = "The gate said no"
+    status = 409
+    exit_code = EXIT_REFUSED
+
+
+class GateRefused(GateError):
+    """The version does not pass its gate; the alias stays where it is."""
+
+    code = "gate_refused"
+    title = "The version does not pass its gate"
+
+
+class ApprovalMissing(GateError):
+    """A second person has to approve the version first; the alias stays where it is."""
+
+    code = "approval_missing"
+    title = "A second person has to approve"
+
+
+class SchemaChanged(GateError):
+    """Callers of the live version would break; the alias stays where it is."""
+
+    code = "schema_changed"
+    title = "Existing callers would break"
+
+
 class RequestError(FairwayError):
     """A request cannot be answered as it stands."""
 
@@ -711,6 +789,45 @@ class HostNotAllowed(RequestError):
     code = "host_not_allowed"
     title = "This server does not answer for that host"
     status = 421
+
+
+class AccessError(FairwayError):
+    """Whoever calls may not do this."""
+
+    code = "access_denied"
+    title = "Access is denied"
+    status = 403
+
+
+class AuthRequired(AccessError):
+    """The call needs an API key and holds none."""
+
+    code = "auth_required"
+    title = "An API key is required"
+    status = 401
+
+
+class AuthInvalid(AccessError):
+    """The API key is unknown, expired or revoked, or it was mistyped; which of them is not told."""
+
+    code = "auth_invalid"
+    title = "The API key is not valid"
+    status = 401
+
+
+class RoleDenied(AccessError):
+    """The API key's role does not allow this."""
+
+    code = "role_denied"
+    title = "The role does not allow this"
+
+
+class RateLimited(AccessError):
+    """Too many calls with invalid keys came from one address."""
+
+    code = "rate_limited"
+    title = "Too many failed attempts"
+    status = 429
 
 
 class PredictionError(FairwayError):

@@ -3,6 +3,7 @@
 ```
 Settings
 + home                  folder of the registry
++ registry  artifacts   where its rows and its files are, if not there
 + server                host  port  allowed_hosts  workers  predictor  require_signed_by
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
                         predict_timeout_s  max_queue
@@ -48,6 +49,7 @@ def _setting(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     not_empty: bool = False,
+    secret: bool = False,
 ) -> Any:
     metadata = {
         "doc": doc,
@@ -55,6 +57,7 @@ def _setting(
         "maximum": maximum,
         "choices": choices,
         "not_empty": not_empty,
+        "secret": secret,
     }
     return field(default=default, metadata=metadata)
 
@@ -188,6 +191,18 @@ class Settings:
         "Folder of the registry. Default: the nearest `.fairway` folder upward from the working directory, "
         "else the user's data folder.",
     )
+    registry: str = _setting(
+        "",
+        "Database of the registry, such as `postgresql://user@host/name`. Default: `registry.db` in the home "
+        "folder.",
+        secret=True,
+    )
+    artifacts: str = _setting(
+        "",
+        "Object store of the registry's files, such as `s3://bucket/prefix`. Default: `artifacts/` in the "
+        "home folder.",
+        secret=True,
+    )
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
     batching: BatchingSettings = field(default_factory=BatchingSettings)
@@ -266,7 +281,8 @@ def load_settings(
     if "home" not in values:
         values["home"] = _default_home(folder, environ)
     sections = {name: kind(**_section_values(values, name)) for name, kind in _SECTIONS.items()}
-    return Settings(home=values["home"], **sections), origins
+    top = {key: values[key] for key in values if "." not in key}
+    return Settings(**top, **sections), origins
 
 
 def settings_file(cwd: Path | None = None) -> Path:
@@ -303,6 +319,8 @@ def describe_settings(
     for key, item in _all_fields():
         default = "" if item.default is MISSING else _as_text(item.default)
         value = default if settings is None else _as_text(_value_of(settings, key))
+        if item.metadata["secret"]:
+            value = masked(value)
         shown.append(
             SettingDescription(
                 key=key,
@@ -315,6 +333,12 @@ def describe_settings(
             )
         )
     return shown
+
+
+def masked(address: str) -> str:
+    """Return an address without the password that it may hold, so that it can be shown."""
+    hidden = re.sub(r"(://[^/@:]*:)[^/]*@", r"\1***@", address)
+    return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", hidden)
 
 
 def render_reference() -> str:

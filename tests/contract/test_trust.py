@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import fairway as fw
-from fairway.api._common import open_registry
+from fairway.api._common import open_registry, settings_of
 from fairway.errors import ArtifactUnsafe, ArtifactUntrustedType, FairwayError
 
 pytest.importorskip("sklearn")
@@ -110,7 +110,7 @@ def test_a_type_that_is_named_is_trusted_for_this_version_and_recorded(tmp_path:
         tmp_path / "noted.joblib", trust=["email.message.Message"], reason="looked at", **options
     )
 
-    with open_registry(home) as registry:
+    with open_registry(settings_of(home)) as registry:
         assert registry.open(version).manifest.trusted == ["email.message.Message"]
         (event,) = registry.history("noted")
     assert event.reason == "looked at; policy trusted: email.message.Message"

@@ -28,10 +28,10 @@ def settings_of(home: str | Path | None, flags: Mapping[str, Any] | None = None)
 
 
 @contextlib.contextmanager
-def open_registry(home: Path) -> Iterator[Registry]:
-    from fairway.assemble import open_home
+def open_registry(settings: Settings) -> Iterator[Registry]:
+    from fairway.assemble import open_stores
 
-    registry = open_home(home)
+    registry = open_stores(settings)
     try:
         yield registry
     finally:
@@ -39,11 +39,15 @@ def open_registry(home: Path) -> Iterator[Registry]:
 
 
 @contextlib.contextmanager
-def open_to_look_up(home: Path) -> Iterator[Registry]:
+def open_to_look_up(settings: Settings) -> Iterator[Registry]:
     """Open the registry for a version and its bundle, without what only a server or a change needs."""
+    if settings.registry or settings.artifacts:
+        with open_registry(settings) as registry:
+            yield registry
+        return
     from fairway.registry.registry import open_to_look_up
 
-    with open_to_look_up(home) as registry:
+    with open_to_look_up(settings.home) as registry:
         yield registry
 
 

@@ -49,7 +49,7 @@ def doctor(
         Check("python", ok=True, detail=f"Python {platform.python_version()} on {platform.platform()}"),
         Check("sqlite", ok=True, detail=f"SQLite {sqlite3.sqlite_version}"),
         _check_home(settings.home),
-        _check_registry(settings.home),
+        _check_registry(settings),
     ]
     if reference is not None:
         checks.extend(_check_model(str(reference), settings, requirements))
@@ -66,11 +66,11 @@ def _check_home(home: Path) -> Check:
     return Check("home", ok=free > 2**27, detail=detail, hint="free some disk space")
 
 
-def _check_registry(home: Path) -> Check:
-    if not (home / "registry.db").exists():
+def _check_registry(settings: Settings) -> Check:
+    if not settings.registry and not (settings.home / "registry.db").exists():
         return Check("registry", ok=True, detail="no registry yet")
     try:
-        with open_registry(home) as registry:
+        with open_registry(settings) as registry:
             problems = registry.check()
             count = len(registry.models())
     except FairwayError as error:
@@ -84,7 +84,7 @@ def _check_model(reference: str, settings: Settings, requirements: str | Path | 
     from fairway.bundle.environment import commands, compare_environment, requirements_text
 
     try:
-        bundle = _open(reference, settings.home)
+        bundle = _open(reference, settings)
     except FairwayError as error:
         return [Check(reference, ok=False, detail=error.detail, hint=error.hint)]
     lock = bundle.environment
@@ -112,12 +112,12 @@ def _check_model(reference: str, settings: Settings, requirements: str | Path | 
     return found
 
 
-def _open(reference: str, home: Path) -> Bundle:
+def _open(reference: str, settings: Settings) -> Bundle:
     from fairway.bundle.bundle import looks_like_path, open_bundle
 
     if looks_like_path(reference):
         return open_bundle(reference)
-    with open_registry(home) as registry:
+    with open_registry(settings) as registry:
         return registry.open(registry.resolve(reference))
 
 

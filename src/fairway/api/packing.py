@@ -172,7 +172,7 @@ def push(
 
     mode = check_mode(compile)
 
-    folder = settings_of(home).home
+    settings = settings_of(home)
     if looks_like_bundle(model):
         stated = sorted(name for name, value in {"example": example, **options}.items() if value)
         stated = [name for name in stated if name not in _POLICY_OPTIONS]
@@ -181,15 +181,18 @@ def push(
                 f"a bundle holds its own {stated[0]}; it cannot be stated again",
                 hint="push the model file instead, or the bundle alone",
             )
-        bundle = take_in(open_bundle(model), folder, mode=mode)
-        with open_registry(folder) as registry:
+        bundle = take_in(open_bundle(model), settings.home, mode=mode)
+        with open_registry(settings) as registry:
             return registry.register(bundle, name=name, actor=actor(), reason=reason)
     name = name or default_name(model)
     if not name:
         raise UsageError("the model needs a name", hint='give one: name="coffee"')
-    with tempfile.TemporaryDirectory(prefix="fairway-push-") as temporary, open_registry(folder) as registry:
+    with (
+        tempfile.TemporaryDirectory(prefix="fairway-push-") as temporary,
+        open_registry(settings) as registry,
+    ):
         path = Path(temporary) / "bundle"
-        bundle = pack(model, path, name=name, example=example, compile=mode, home=folder, **options)
+        bundle = pack(model, path, name=name, example=example, compile=mode, home=settings.home, **options)
         return registry.register(bundle, actor=actor(), reason=reason)
 
 
@@ -201,11 +204,11 @@ def pull(reference: str, path: str | Path, *, home: str | Path | None = None) ->
     """
     from fairway.bundle import known
 
-    folder = settings_of(home).home
-    with open_registry(folder) as registry:
+    settings = settings_of(home)
+    with open_registry(settings) as registry:
         bundle = registry.open(registry.resolve(reference))
         bundle.save(Path(path))
-    known.remember(folder, bundle)
+    known.remember(settings.home, bundle)
     return bundle
 
 
@@ -231,15 +234,15 @@ def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[st
     from fairway.bundle.bundle import looks_like_path, open_bundle
     from fairway.lifecycle.compiling import prove_and_compile, report_of
 
-    folder = settings_of(home).home
+    settings = settings_of(home)
     if looks_like_path(str(reference)):
         bundle = open_bundle(reference, attachments=False)
-        check_admitted(folder, bundle)
+        check_admitted(settings.home, bundle)
         compiled = prove_and_compile(bundle)
-        known.remember(folder, compiled)
+        known.remember(settings.home, compiled)
         compiled.save_attachments(Path(reference))
         return report_of(compiled) or {}
-    with open_registry(folder) as registry:
+    with open_registry(settings) as registry:
         version = registry.resolve(str(reference))
         compiled = prove_and_compile(registry.open(version, attachments=False))
         for attachment in compiled.attachments.values():

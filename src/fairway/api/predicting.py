@@ -44,7 +44,7 @@ def load(
         from fairway.assemble import open_trusted
 
         return bind(open_trusted(Path(reference), settings.home))
-    with open_to_look_up(settings.home) as registry:
+    with open_to_look_up(settings) as registry:
         version = registry.resolve(str(reference))
         bundle = registry.open(version)
     return bind(bundle, name=version.model, version=version.version)

@@ -80,14 +80,14 @@ def sign(
     from fairway.bundle.signing import seal
 
     signing_key = read_signing_key(Path(key), passphrase=passphrase)
-    folder = settings_of(home).home
+    settings = settings_of(home)
     if looks_like_path(str(reference)):
-        bundle = open_trusted(Path(reference), folder)
+        bundle = open_trusted(Path(reference), settings.home)
         made = seal(bundle, signing_key)
         attached = {**bundle.attachments, made.name: made}
         bundle.with_attachments(attached.values()).save_attachments(Path(reference))
     else:
-        with open_registry(folder) as registry:
+        with open_registry(settings) as registry:
             bundle = registry.open(registry.resolve(str(reference)))
             registry.attach(seal(bundle, signing_key), actor=actor())
     return signing_key.public.id
@@ -108,19 +108,19 @@ def verify(reference: str | Path, *, home: str | Path | None = None) -> Verifica
     from fairway.bundle.known import is_known
     from fairway.bundle.signing import covered_by, examine, parts_of
 
-    folder = settings_of(home).home
+    settings = settings_of(home)
     if looks_like_path(str(reference)):
         bundle = open_bundle(reference)
     else:
-        with open_registry(folder) as registry:
+        with open_registry(settings) as registry:
             bundle = registry.open(registry.resolve(str(reference)))
-    seals = examine(bundle, TrustStore(folder).entries())
+    seals = examine(bundle, TrustStore(settings.home).entries())
     digests = set(parts_of(bundle).values())
     return Verification(
         subject=str(reference),
         digest=bundle.digest,
         files=_count(bundle),
-        known=all(is_known(folder, digest) for digest in digests),
+        known=all(is_known(settings.home, digest) for digest in digests),
         seals=seals,
         signed=digests <= covered_by(seals),
     )

@@ -57,7 +57,7 @@ class ModelView:
 
 def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
     """Return a summary of every model, by name."""
-    with open_registry(settings_of(home).home) as registry:
+    with open_registry(settings_of(home)) as registry:
         return registry.models()
 
 
@@ -67,7 +67,7 @@ def show(reference: str, *, home: str | Path | None = None) -> ModelView:
     from fairway.inference.predictors import choices_of
     from fairway.lifecycle.compiling import report_of
 
-    with open_registry(settings_of(home).home) as registry:
+    with open_registry(settings_of(home)) as registry:
         version = registry.resolve(reference)
         bundle = registry.open(version)
         choice = choices_of(bundle)[0]
@@ -96,7 +96,7 @@ def alias(reference: str, alias: str, *, reason: str = "", home: str | Path | No
         reason: Why; kept in the history.
         home: Folder of the registry.
     """
-    with open_registry(settings_of(home).home) as registry:
+    with open_registry(settings_of(home)) as registry:
         version = registry.resolve(reference)
         return registry.move_alias(version.model, alias, version.version, actor=actor(), reason=reason)
 
@@ -114,7 +114,7 @@ def remove_alias(reference: str, *, reason: str = "", home: str | Path | None = 
     parsed = parse_reference(reference)
     if parsed.alias is None:
         raise UsageError(f"{reference!r} names no alias", hint="write it like coffee@challenger")
-    with open_registry(settings_of(home).home) as registry:
+    with open_registry(settings_of(home)) as registry:
         return registry.remove_alias(parsed.model, parsed.alias, actor=actor(), reason=reason)
 
 
@@ -126,5 +126,5 @@ def rollback(
     Raises:
         NothingToRollBack: The alias has no earlier target.
     """
-    with open_registry(settings_of(home).home) as registry:
+    with open_registry(settings_of(home)) as registry:
         return registry.rollback(model, alias, actor=actor(), reason=reason)

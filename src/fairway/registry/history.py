@@ -8,7 +8,7 @@ a rollback brings it back as it was, a move puts the new target on top.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from fairway.registry.records import Event
 
@@ -30,20 +30,27 @@ class AliasState:
         """The version that the alias points to, or None if there is no such alias now."""
         return self.stack[-1] if self.stack and not self.removed else None
 
-    @property
-    def earlier(self) -> int | None:
-        """The version that a rollback leads to, or None if there is nothing earlier."""
+    def earlier(self, exists: Container[int]) -> int | None:
+        """Return the version that a rollback leads to, or None if there is nothing earlier.
+
+        Args:
+            exists: The versions that are there; deleted ones are passed over, and so is the present target.
+        """
         left = self.stack if self.removed else self.stack[:-1]
-        return left[-1] if left else None
+        return next((number for number in reversed(left) if number in exists and number != self.target), None)
 
     def after(self, event: Event) -> AliasState:
         """Return the state that *event*, the next one of this alias, leaves behind."""
         match event.kind, event.to_version:
-            case "alias", int() as target:
+            case "alias" | "promote", int() as target:
                 again = self.stack[-1:] == (target,)
                 return AliasState(self.stack if again else (*self.stack, target))
-            case "rollback", _:
-                return AliasState(self.stack if self.removed else self.stack[:-1])
+            case "rollback", int() as target:
+                # Usually one step; more where the versions in between were deleted.
+                left = self.stack if self.removed else self.stack[:-1]
+                while left and left[-1] != target:
+                    left = left[:-1]
+                return AliasState(left)
             case "alias_removed", _:
                 return AliasState(self.stack, removed=True)
             case _:

@@ -12,7 +12,7 @@ from fairway.registry.records import Version
 
 
 def find_latest(view: View, model: str) -> int:
-    """Return the highest version number of a model.
+    """Return the highest number that a version of a model ever had.
 
     Raises:
         NameInvalid: The name is outside the grammar, so no model can have it.
@@ -38,7 +38,9 @@ def find_version(view: View, model: str, number: int) -> Version:
     # The comparison comes first because a database takes no integer of any size.
     found = view.version(model, number) if 0 < number <= latest else None
     if found is None:
-        raise VersionNotFound(model, number, hint=f"the highest version is {model}:{latest}")
+        was_there = 0 < number <= latest and view.version(model, number, deleted=True) is not None
+        hint = "it was deleted" if was_there else f"the highest version is {model}:{latest}"
+        raise VersionNotFound(model, number, hint=hint)
     return found
 
 

@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-EventKind = Literal["register", "alias", "rollback", "alias_removed"]
+EventKind = Literal[
+    "register",
+    "attach",
+    "alias",
+    "alias_removed",
+    "promote",
+    "rollback",
+    "check",
+    "approve",
+    "protect",
+    "delete",
+    "refused",
+    "key_created",
+    "key_revoked",
+    "export",
+    "import",
+    "backup",
+    "restore",
+    "gc",
+    "configuration",
+]
+
+MOVES = ("alias", "alias_removed", "promote", "rollback")
+"""The kinds of events that move an alias; other events may speak of one, too."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,6 +48,7 @@ class Version:
         tags: Free key-value pairs of the bundle.
         metrics: Figures that the author gave, by name.
         aliases: Aliases that point here at the moment of asking, sorted.
+        deleted_at: When it was deleted, or None. Its number and its history stay.
     """
 
     model: str
@@ -37,6 +62,7 @@ class Version:
     tags: dict[str, str]
     metrics: dict[str, float]
     aliases: tuple[str, ...] = ()
+    deleted_at: str | None = None
 
     @property
     def reference(self) -> str:
@@ -54,20 +80,23 @@ class Event:
     """One change of the registry, as it was recorded with the change itself.
 
     Attributes:
-        kind: `register`, `alias`, `rollback` or `alias_removed`.
-        model: Name of the model.
+        kind: What happened, such as `register` or `promote`.
+        model: Name of the model; None if it is not about one.
         at: When, ISO 8601 in UTC. A clock may be wrong, *seq* never is.
         actor: Who.
         reason: Why, in the actor's words; may be empty.
-        version: The new version of a `register`, else None.
-        alias: The alias that moved, or None for a `register`.
+        version: The version that it is about, or None; a move says `from_version` and `to_version` instead.
+        alias: The alias that moved, or that it is about.
         from_version: Where the alias pointed before, or None.
         to_version: Where it points from now on, or None once it is removed.
-        seq: Place in the order of all events; only grows. 0 until the event is recorded.
+        subject: What else it is about: the id of a key, the digest of a content, the name of a file.
+        details: Facts of its kind, as JSON has them.
+        seq: Place in the order of all events, without gaps. 0 until the event is recorded.
+        hash: What chains it to all events before; see `fairway.registry.audit`. Empty until it is recorded.
     """
 
     kind: EventKind
-    model: str
+    model: str | None
     at: str
     actor: str
     reason: str = ""
@@ -75,7 +104,55 @@ class Event:
     alias: str | None = None
     from_version: int | None = None
     to_version: int | None = None
+    subject: str = ""
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seq: int = 0
+    hash: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Head:
+    """The newest event of a registry: whoever keeps it elsewhere can prove later that nothing before changed.
+
+    Attributes:
+        seq: Its number; 0 if nothing has happened yet.
+        hash: Its hash, 64 hex digits.
+    """
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """An API key as it is kept: everything but the secret.
+
+    Attributes:
+        id: The part of the key that may be shown, 8 characters.
+        name: What it is for, in the words of whoever made it.
+        secret_hash: SHA-256 of the secret, in hex.
+        role: `read`, `predict`, `deploy` or `admin`.
+        models: Patterns of the names of the models that it is for, such as `coffee*`; empty for all.
+        created_at: When it was made, ISO 8601 in UTC.
+        created_by: Who made it.
+        expires_at: From when on it is void, or None.
+        revoked_at: When it was revoked, or None.
+        last_used_at: The minute in which it was used last, or None.
+    """
+
+    id: str
+    name: str
+    secret_hash: str
+    role: str
+    models: tuple[str, ...] = ()
+    created_at: str
+    created_by: str
+    expires_at: str | None = None
+    revoked_at: str | None = None
+    last_used_at: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,9 +200,9 @@ class ModelSummary:
 
     Attributes:
         name: Name of the model.
-        latest: Its highest version number.
+        latest: Its highest version that is not deleted.
         aliases: Version number by alias, sorted by alias.
-        n_versions: How many versions there are.
+        n_versions: How many versions there are, without deleted ones.
         created_at: When its first version was registered, ISO 8601 in UTC.
     """
 

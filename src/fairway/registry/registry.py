@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from fairway.bundle.attachment import Attachment, AttachmentManifest
 from fairway.bundle.bundle import Bundle
@@ -25,30 +26,60 @@ from fairway.bundle.manifest import Manifest
 from fairway.bundle.names import Reference, check_name, parse_reference
 from fairway.errors import (
     ArtifactDigest,
+    Conflict,
     FairwayError,
+    KeyNotFound,
     NothingToRollBack,
     RegistryInvalid,
     StoreUnavailable,
     UsageError,
+    VersionLive,
+    VersionNotFound,
 )
 from fairway.registry.artifacts.base import Artifacts
 from fairway.registry.artifacts.local import LocalArtifacts
+from fairway.registry.audit import Broken, verify
 from fairway.registry.history import replay
 from fairway.registry.lookup import alias_not_found, find_latest, find_version
-from fairway.registry.metadata.base import Metadata
-from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Move, Version
+from fairway.registry.metadata.base import Change, Metadata, View
+from fairway.registry.records import (
+    MOVES,
+    AttachmentRecord,
+    Event,
+    EventKind,
+    Head,
+    KeyRecord,
+    ModelSummary,
+    Move,
+    Version,
+)
 
 __all__ = ["PRODUCTION", "Event", "ModelSummary", "Move", "Registry", "Version", "open_registry"]
 
 PRODUCTION = "production"
 """The alias that a bare model name stands for, once it is there."""
 
+
+class Anything(Enum):
+    """What an alias may have pointed to before, where it does not matter."""
+
+    ANY = "any"
+
+
+ANY: Final = Anything.ANY
+
 _MAX_ACTOR_CHARS = 200
 _MAX_REASON_CHARS = 2_000
+_CHANGING = frozenset({"register", "attach", *MOVES, "delete", "key_created", "key_revoked"})
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _text_of(when: datetime) -> str:
+    """Return a time as events hold it, which can be compared as text."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Registry:
@@ -102,6 +133,7 @@ class Registry:
                     at=at,
                     actor=actor,
                     reason=_with_trust(reason, bundle.manifest.trusted),
+                    details={"digest": digest},
                 )
             )
         return version
@@ -120,12 +152,14 @@ class Registry:
         """
         wanted = parse_reference(reference) if isinstance(reference, str) else reference
         with self.metadata.read() as view:
-            latest = find_latest(view, wanted.model)
+            find_latest(view, wanted.model)
             if wanted.version is not None:
                 return find_version(view, wanted.model, wanted.version)
             targets = view.targets(wanted.model)
             if wanted.alias is None:
-                return find_version(view, wanted.model, targets.get(PRODUCTION, latest))
+                return find_version(
+                    view, wanted.model, targets.get(PRODUCTION) or _highest(view, wanted.model)
+                )
             if wanted.alias not in targets:
                 raise alias_not_found(wanted.model, wanted.alias, targets)
             return find_version(view, wanted.model, targets[wanted.alias])
@@ -141,9 +175,14 @@ class Registry:
             StorageFull: There is no space left; what was attached before still counts.
         """
         _check_texts(actor, "")
-        record = self._store_attachment(attachment, self._timestamp(), actor)
+        at = self._timestamp()
+        record = self._store_attachment(attachment, at, actor)
         with self.metadata.write() as change:
             change.attach(record)
+            details = {"name": record.name, "digest": record.digest}
+            change.append(
+                Event(kind="attach", model=None, at=at, actor=actor, subject=record.subject, details=details)
+            )
         return record
 
     def attachment(self, digest: str, name: str) -> Attachment | None:
@@ -185,15 +224,19 @@ class Registry:
         with self.metadata.read() as view:
             return view.models()
 
-    def versions(self, model: str) -> list[Version]:
+    def versions(self, model: str, *, deleted: bool = False) -> list[Version]:
         """Return the versions of a model by rising number.
+
+        Args:
+            model: Name of the model.
+            deleted: Whether those that were deleted are among them.
 
         Raises:
             ModelNotFound: No model has this name.
         """
         with self.metadata.read() as view:
             find_latest(view, model)
-            return view.versions(model)
+            return view.versions(model, deleted=deleted)
 
     def history(self, model: str) -> list[Event]:
         """Return everything that happened to a model, oldest first.
@@ -205,27 +248,90 @@ class Registry:
             find_latest(view, model)
             return view.events(model)
 
-    def move_alias(self, model: str, alias: str, version: int, *, actor: str, reason: str = "") -> Move:
+    def move_alias(
+        self,
+        model: str,
+        alias: str,
+        version: int,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: int | Anything | None = ANY,
+    ) -> Move:
         """Point an alias to a version; the alias is made if it is not there.
 
         Nothing is recorded if it points there already.
+
+        Args:
+            model: Name of the model.
+            alias: Name of the alias.
+            version: Number of the version.
+            actor: Who moves it.
+            reason: Why.
+            expected: Where it has to point before: a version, or None if it must not be there.
 
         Raises:
             ModelNotFound: No model has this name.
             VersionNotFound: The model has no such version.
             NameInvalid: The alias is outside the grammar of names.
+            Conflict: The alias does not point to what was expected.
         """
+        return self._point("alias", model, alias, version, actor=actor, reason=reason, expected=expected)
+
+    def promote(
+        self,
+        model: str,
+        version: int,
+        *,
+        alias: str = PRODUCTION,
+        actor: str,
+        reason: str = "",
+        expected: int | Anything | None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Move:
+        """Point an alias to a version that has passed its gate; as `move_alias`, but recorded as a promotion.
+
+        Args:
+            model: Name of the model.
+            version: Number of the version.
+            alias: Name of the alias.
+            actor: Who promotes it.
+            reason: Why.
+            expected: What the gate compared it with: where the alias points until now, None if it is new.
+            details: What the decision was based on, as JSON has it.
+
+        Raises:
+            FairwayError: As `move_alias` does.
+        """
+        return self._point(
+            "promote", model, alias, version, actor=actor, reason=reason, expected=expected, details=details
+        )
+
+    def _point(
+        self,
+        kind: EventKind,
+        model: str,
+        alias: str,
+        version: int,
+        *,
+        actor: str,
+        reason: str,
+        expected: int | Anything | None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Move:
         check_name("alias", alias)
         _check_texts(actor, reason)
         with self.metadata.write() as change:
             find_latest(change, model)
             find_version(change, model, version)
             current = change.targets(model).get(alias)
+            if expected is not ANY and current != expected:
+                raise _conflict(model, alias, current, expected)
             if current == version:
-                seq = change.events(model, alias=alias)[-1].seq
+                seq = next(e.seq for e in reversed(change.events(model, alias=alias)) if e.kind in MOVES)
                 return Move(model, alias, from_version=current, to_version=version, seq=seq)
             event = Event(
-                kind="alias",
+                kind=kind,
                 model=model,
                 alias=alias,
                 from_version=current,
@@ -233,6 +339,7 @@ class Registry:
                 at=self._timestamp(),
                 actor=actor,
                 reason=reason,
+                details=details or {},
             )
             return Move(model, alias, event.from_version, event.to_version, seq=change.append(event))
 
@@ -264,7 +371,8 @@ class Registry:
     def rollback(self, model: str, alias: str = PRODUCTION, *, actor: str, reason: str = "") -> Move:
         """Point an alias to where it pointed before its last move.
 
-        Done again it goes one step further back; it never returns to what was rolled back.
+        Done again it goes one step further back; it never returns to what was rolled back, and it passes over
+        versions that were deleted since.
 
         Raises:
             ModelNotFound: No model has this name.
@@ -278,19 +386,207 @@ class Registry:
             state = replay(change.events(model, alias=alias)).get(alias)
             if state is None:
                 raise alias_not_found(model, alias, change.targets(model))
-            if state.earlier is None:
+            earlier = state.earlier({version.version for version in change.versions(model)})
+            if earlier is None:
                 raise NothingToRollBack(model, alias)
             event = Event(
                 kind="rollback",
                 model=model,
                 alias=alias,
                 from_version=state.target,
-                to_version=state.earlier,
+                to_version=earlier,
                 at=self._timestamp(),
                 actor=actor,
                 reason=reason,
             )
             return Move(model, alias, event.from_version, event.to_version, seq=change.append(event))
+
+    def delete(self, model: str, version: int, *, actor: str, reason: str = "") -> Version:
+        """Delete a version; its number is never given again, and its history stays.
+
+        Its files stay, too, until they are collected: other versions may have the same ones.
+
+        Raises:
+            ModelNotFound: No model has this name.
+            VersionNotFound: The model has no such version, or it was deleted before.
+            VersionLive: An alias points to it.
+        """
+        _check_texts(actor, reason)
+        with self.metadata.write() as change:
+            found = find_version(change, model, version)
+            if found.aliases:
+                raise VersionLive(
+                    f"{found.reference} cannot be deleted: {model}@{found.aliases[0]} points to it",
+                    hint=f"move the alias first, for example with: fairway rollback {model}",
+                )
+            at = self._timestamp()
+            change.delete_version(model, version, at=at)
+            event = Event(
+                kind="delete",
+                model=model,
+                version=version,
+                at=at,
+                actor=actor,
+                reason=reason,
+                details={"digest": found.digest},
+            )
+            change.append(event)
+        return found
+
+    def record(
+        self,
+        kind: EventKind,
+        *,
+        actor: str,
+        reason: str = "",
+        model: str | None = None,
+        version: int | None = None,
+        alias: str | None = None,
+        subject: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Record an event that changes nothing else, such as a check or an approval, and return its `seq`.
+
+        Raises:
+            ModelNotFound: No model has this name.
+            VersionNotFound: The model has no such version.
+            UsageError: A text cannot be kept, or the kind is one that changes something.
+        """
+        if kind in _CHANGING:
+            raise UsageError(f"an event {kind!r} is recorded with the change that it tells of")
+        _check_texts(actor, reason)
+        with self.metadata.write() as change:
+            if model is not None:
+                find_latest(change, model)
+                if version is not None:
+                    find_version(change, model, version)
+            event = Event(
+                kind=kind,
+                model=model,
+                version=version,
+                alias=alias,
+                subject=subject,
+                details=details or {},
+                at=self._timestamp(),
+                actor=actor,
+                reason=reason,
+            )
+            return change.append(event)
+
+    def at(self, model: str, when: datetime) -> dict[str, int]:
+        """Return where the aliases of a model pointed at a time, by alias.
+
+        What happened after is left out by its place in the record, not by its own time: everything counts up
+        to the last event that bears this time or an earlier one, so that a clock that was set back does not
+        hide what happened before.
+
+        Args:
+            model: Name of the model.
+            when: The time, with a zone.
+
+        Raises:
+            ModelNotFound: No model has this name.
+        """
+        events = self.history(model)
+        latest = _text_of(when)
+        n_before = max((n for n, event in enumerate(events, start=1) if event.at <= latest), default=0)
+        states = replay(events[:n_before])
+        return {alias: state.target for alias, state in sorted(states.items()) if state.target is not None}
+
+    # -- the record --------------------------------------------------------------------------------------
+
+    def audit(self, *, after: int = 0, limit: int | None = None, model: str | None = None) -> list[Event]:
+        """Return events of all kinds, oldest first.
+
+        Args:
+            after: Only events with a higher `seq`.
+            limit: Most events to return; None for all.
+            model: Only events of this model.
+        """
+        with self.metadata.read() as view:
+            if model is not None:
+                find_latest(view, model)
+            return view.audit(after=after, limit=limit, model=model)
+
+    def head(self) -> Head:
+        """Return the newest event's number and hash; kept elsewhere, it proves the record up to there."""
+        with self.metadata.read() as view:
+            return view.head()
+
+    def verify_audit(self) -> Broken | None:
+        """Return the first event that is not as it was recorded, or None if all of them are."""
+        with self.metadata.read() as view:
+            events = view.audit()
+            return verify(events, view.head()) or _differing_version(view, events)
+
+    # -- keys --------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyRecord]:
+        """Return all API keys, oldest first, with those that are void."""
+        with self.metadata.read() as view:
+            return view.keys()
+
+    def key(self, key_id: str) -> KeyRecord:
+        """Return one API key.
+
+        Raises:
+            KeyNotFound: There is none of this id.
+        """
+        with self.metadata.read() as view:
+            return _find_key(view, key_id)
+
+    def add_key(self, record: KeyRecord, *, actor: str, reason: str = "") -> None:
+        """Add an API key; durable when this returns. The event holds all of it but the hash of the secret."""
+        _check_texts(actor, reason)
+        details = {
+            "name": record.name,
+            "role": record.role,
+            "models": list(record.models),
+            "expires_at": record.expires_at,
+        }
+        with self.metadata.write() as change:
+            change.add_key(record)
+            self._record_key(change, "key_created", record.id, details, actor=actor, reason=reason)
+
+    def revoke_key(self, key_id: str, *, actor: str, reason: str = "") -> KeyRecord:
+        """Revoke an API key for good and return it; nothing is recorded if it is revoked already.
+
+        Raises:
+            KeyNotFound: There is none of this id.
+        """
+        _check_texts(actor, reason)
+        with self.metadata.write() as change:
+            if _find_key(change, key_id).revoked_at is None:
+                change.revoke_key(key_id, at=self._timestamp())
+                self._record_key(change, "key_revoked", key_id, {}, actor=actor, reason=reason)
+            return _find_key(change, key_id)
+
+    def _record_key(
+        self,
+        change: Change,
+        kind: EventKind,
+        key_id: str,
+        details: Mapping[str, Any],
+        *,
+        actor: str,
+        reason: str,
+    ) -> None:
+        event = Event(
+            kind=kind,
+            model=None,
+            subject=key_id,
+            details=details,
+            at=self._timestamp(),
+            actor=actor,
+            reason=reason,
+        )
+        change.append(event)
+
+    def note_key_uses(self, uses: Mapping[str, str]) -> None:
+        """Note when keys were used last; see `Metadata.note_key_uses`."""
+        self.metadata.note_key_uses(uses)
+
+    # -- the store ---------------------------------------------------------------------------------------
 
     def change_token(self) -> object:
         """Return a value that differs once anybody has changed the registry; cheap enough to poll."""
@@ -346,18 +642,24 @@ class Registry:
         return Attachment.from_files(manifest, lambda path: self.artifacts.read(manifest.files[path].sha256))
 
     def _timestamp(self) -> str:
-        return self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _text_of(self._clock())
 
 
-def open_registry(home: Path) -> Registry:
-    """Open the registry in a home folder: `registry.db` and `artifacts/`, made as needed.
+def open_registry(home: Path, *, database: str = "", artifacts: str = "") -> Registry:
+    """Open a registry; made or migrated as needed.
+
+    Args:
+        home: The home folder, which holds what is not elsewhere.
+        database: Address of the database of its rows. Default: `registry.db` in the home folder.
+        artifacts: Address of the object store of its files. Default: `artifacts/` in the home folder.
 
     Raises:
         RegistryInvalid: What is there is not a registry; it is left untouched.
         SchemaNewer: A newer fairway has migrated it; it is left untouched.
         StoreUnavailable: The folder cannot be made or used.
     """
-    from fairway.registry.metadata.sql import open_sqlite
+    from fairway.registry.artifacts.opening import open_artifacts
+    from fairway.registry.metadata.sql import open_metadata
 
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -371,9 +673,9 @@ def open_registry(home: Path) -> Registry:
             f"the home folder {home} cannot be made: {os.strerror(cause.errno or 0)}",
             hint="choose another home folder (FAIRWAY_HOME)",
         ) from cause
-    artifacts = LocalArtifacts(home / "artifacts")
-    artifacts.sweep()
-    return Registry(open_sqlite(home / "registry.db"), artifacts)
+    store = open_artifacts(artifacts, home=home)
+    store.sweep()
+    return Registry(open_metadata(database, home=home), store)
 
 
 def open_to_look_up(home: Path) -> Registry:
@@ -388,6 +690,51 @@ def open_to_look_up(home: Path) -> Registry:
 
     reader = open_reader(home / "registry.db")
     return open_registry(home) if reader is None else Registry(reader, LocalArtifacts(home / "artifacts"))
+
+
+def _highest(view: View, model: str) -> int:
+    """Return the highest version of a model that is not deleted.
+
+    Raises:
+        VersionNotFound: All of them were deleted.
+    """
+    found = view.versions(model)
+    if not found:
+        raise VersionNotFound(model, view.latest(model) or 0, hint="all versions of this model were deleted")
+    return found[-1].version
+
+
+def _conflict(model: str, alias: str, current: int | None, expected: int | Anything | None) -> Conflict:
+    now, before = (
+        f"{model}:{number}" if isinstance(number, int) else "nothing" for number in (current, expected)
+    )
+    return Conflict(
+        f"{model}@{alias} points to {now}, not to {before}: somebody else has moved it",
+        hint=f"look at it with: fairway show {model}, then decide again",
+    )
+
+
+def _find_key(view: View, key_id: str) -> KeyRecord:
+    found = view.key(key_id)
+    if found is None:
+        raise KeyNotFound(key_id, hint="fairway keys list shows every key")
+    return found
+
+
+def _differing_version(view: View, events: Sequence[Event]) -> Broken | None:
+    """Return the first `register` event whose version now has other content than it tells of."""
+    contents = {
+        (version.model, version.version): version.digest
+        for model in {event.model for event in events if event.kind == "register"}
+        for version in view.versions(model or "", deleted=True)
+    }
+    for event in events:
+        told = event.details.get("digest") if event.kind == "register" else None
+        if told and contents.get((event.model or "", event.version or 0)) != told:
+            return Broken(
+                event.seq, f"{event.model}:{event.version} is not what event {event.seq} registered"
+            )
+    return None
 
 
 def _with_trust(reason: str, types: Sequence[str]) -> str:

@@ -17,7 +17,11 @@ def move(to_version: int) -> Event:
     return event("alias", to_version)
 
 
-BACK = event("rollback")
+def back(to_version: int) -> Event:
+    return event("rollback", to_version)
+
+
+ALL = range(100)
 GONE = event("alias_removed")
 
 
@@ -26,16 +30,16 @@ GONE = event("alias_removed")
     [
         pytest.param([move(1)], 1, None, id="the first target has nothing before it"),
         pytest.param([move(1), move(2)], 2, 1, id="a move can be undone"),
-        pytest.param([move(1), move(2), move(3), BACK], 2, 1, id="a rollback goes one step back"),
-        pytest.param([move(1), move(2), move(3), BACK, BACK], 1, None, id="the next one goes further back"),
-        pytest.param([move(1), move(2), BACK], 1, None, id="what was rolled back is not returned to"),
+        pytest.param([move(1), move(2), move(3), back(2)], 2, 1, id="a rollback goes one step back"),
+        pytest.param([move(1), move(2), move(3), back(2), back(1)], 1, None, id="the next one goes further"),
+        pytest.param([move(1), move(2), back(1)], 1, None, id="what was rolled back is not returned to"),
         pytest.param(
-            [move(1), move(2), BACK, move(3)], 3, 1, id="a move after a rollback goes on from there"
+            [move(1), move(2), back(1), move(3)], 3, 1, id="a move after a rollback goes on from there"
         ),
         pytest.param([move(1), move(2), move(1)], 1, 2, id="moving back by hand is a move like any other"),
         pytest.param([move(1), move(1)], 1, None, id="a move to the same target changes nothing"),
         pytest.param([move(1), move(2), GONE], None, 2, id="a removed alias can be brought back"),
-        pytest.param([move(1), move(2), GONE, BACK], 2, 1, id="it comes back as it was"),
+        pytest.param([move(1), move(2), GONE, back(2)], 2, 1, id="it comes back as it was"),
         pytest.param([move(1), GONE, move(2)], 2, 1, id="a removed alias that is set again remembers"),
         pytest.param([move(1), GONE, move(1)], 1, None, id="the same target again is one step, not two"),
     ],
@@ -46,7 +50,20 @@ def test_an_alias_points_where_its_events_lead(
     """Target and next rollback follow from the events alone."""
     state = replay(events)["production"]
 
-    assert (target, earlier) == (state.target, state.earlier)
+    assert (target, earlier) == (state.target, state.earlier(ALL))
+
+
+def test_a_rollback_passes_over_what_was_deleted() -> None:
+    """It leads to the newest earlier target that is there, and forgets those in between."""
+    state = replay([move(1), move(2), move(3)])["production"]
+    assert state.earlier({1, 3}) == 1
+    assert state.after(back(1)) == AliasState((1,))
+    assert replay([move(1), move(2), move(1)])["production"].earlier({1}) is None
+
+
+def test_a_promotion_is_a_move() -> None:
+    """It puts its target on top as a move by hand does."""
+    assert replay([move(1), event("promote", 2)])["production"] == AliasState((1, 2))
 
 
 def test_aliases_do_not_touch_each_other() -> None:
@@ -61,5 +78,5 @@ def test_aliases_do_not_touch_each_other() -> None:
 def test_an_alias_without_events_is_nowhere() -> None:
     """The state before the first event has no target and nothing to go back to."""
     assert AliasState().target is None
-    assert AliasState().earlier is None
+    assert AliasState().earlier(ALL) is None
     assert AliasState().after(Event(kind="register", model="coffee", at="", actor="ada")) == AliasState()

@@ -86,7 +86,7 @@ def test_a_file_in_place_of_the_home_folder_is_left_untouched(home: Path, below:
     assert home.read_text() == "mine"
 
 
-@pytest.mark.parametrize("revision", ["0003", "9999", ""])
+@pytest.mark.parametrize("revision", ["0004", "9999", ""])
 def test_a_registry_of_a_newer_release_is_left_untouched(home: Path, revision: str) -> None:
     """An unknown revision is refused before anything is written, with the way out."""
     open_registry(home).close()

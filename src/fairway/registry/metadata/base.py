@@ -1,4 +1,4 @@
-"""The interface of a metadata store: rows of models, versions, attachments and events, in transactions.
+"""The interface of a metadata store: models, versions, attachments, events and keys, in transactions.
 
 A store decides nothing. Which version a rollback leads to, what is refused and what is recorded is the
 registry's business; a store keeps its promises about order, atomicity and durability.
@@ -10,9 +10,10 @@ are errors of fairway) and never an error of the engine behind it.
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
+from fairway.registry.records import AttachmentRecord, Event, Head, KeyRecord, ModelSummary, Version
 
 
 class View(abc.ABC):
@@ -20,19 +21,30 @@ class View(abc.ABC):
 
     @abc.abstractmethod
     def models(self) -> list[ModelSummary]:
-        """Return every model, sorted by name."""
+        """Return every model that has a version which is not deleted, sorted by name."""
 
     @abc.abstractmethod
     def latest(self, model: str) -> int | None:
-        """Return the highest version number of a model, or None if there is no such model."""
+        """Return the highest number that a version of a model ever had, or None if there is no such model."""
 
     @abc.abstractmethod
-    def version(self, model: str, number: int) -> Version | None:
-        """Return one version, or None if there is none of this number."""
+    def version(self, model: str, number: int, *, deleted: bool = False) -> Version | None:
+        """Return one version, or None if there is none of this number.
+
+        Args:
+            model: Name of the model.
+            number: Number of the version.
+            deleted: Whether one that was deleted counts.
+        """
 
     @abc.abstractmethod
-    def versions(self, model: str) -> list[Version]:
-        """Return the versions of a model by rising number; none if there is no such model."""
+    def versions(self, model: str, *, deleted: bool = False) -> list[Version]:
+        """Return the versions of a model by rising number; none if there is no such model.
+
+        Args:
+            model: Name of the model.
+            deleted: Whether those that were deleted are among them.
+        """
 
     @abc.abstractmethod
     def targets(self, model: str) -> dict[str, int]:
@@ -40,11 +52,41 @@ class View(abc.ABC):
 
     @abc.abstractmethod
     def events(self, model: str, *, alias: str | None = None) -> list[Event]:
-        """Return the events of a model, or of one of its aliases, by rising `seq`."""
+        """Return the events of a model, or those about one of its aliases, by rising `seq`."""
 
     @abc.abstractmethod
     def attachments(self, subject: str) -> dict[str, AttachmentRecord]:
         """Return what was attached last under each name to the bundle of this digest, sorted by name."""
+
+    @abc.abstractmethod
+    def all_attachments(self) -> list[AttachmentRecord]:
+        """Return what was attached last under each name to each content, sorted by both."""
+
+    @abc.abstractmethod
+    def digests(self) -> set[str]:
+        """Return the digests of all versions that are not deleted."""
+
+    @abc.abstractmethod
+    def audit(self, *, after: int = 0, limit: int | None = None, model: str | None = None) -> list[Event]:
+        """Return events of all kinds by rising `seq`.
+
+        Args:
+            after: Only events with a higher `seq`.
+            limit: Most events to return; None for all.
+            model: Only events of this model.
+        """
+
+    @abc.abstractmethod
+    def head(self) -> Head:
+        """Return what was recorded last."""
+
+    @abc.abstractmethod
+    def keys(self) -> list[KeyRecord]:
+        """Return all API keys, oldest first, with those that are void."""
+
+    @abc.abstractmethod
+    def key(self, key_id: str) -> KeyRecord | None:
+        """Return one API key, or None if there is none of this id."""
 
 
 class Change(View):
@@ -68,15 +110,31 @@ class Change(View):
 
     @abc.abstractmethod
     def append(self, event: Event) -> int:
-        """Append an event and return its `seq`, which is higher than that of every event before."""
+        """Append an event to the chain and return its `seq`, which is one more than that of the last one.
+
+        Args:
+            event: The event; its `seq` and `hash` are given by the store.
+        """
 
     @abc.abstractmethod
     def attach(self, record: AttachmentRecord) -> None:
         """Add an attachment, which counts from now on; those before it stay on record."""
 
+    @abc.abstractmethod
+    def delete_version(self, model: str, number: int, *, at: str) -> None:
+        """Mark a version as deleted; its row, its number and its events stay."""
+
+    @abc.abstractmethod
+    def add_key(self, record: KeyRecord) -> None:
+        """Add an API key."""
+
+    @abc.abstractmethod
+    def revoke_key(self, key_id: str, *, at: str) -> None:
+        """Mark an API key as revoked; the first time counts."""
+
 
 class Metadata(abc.ABC):
-    """A store of models, versions, attachments and events."""
+    """A store of models, versions, attachments, events and keys."""
 
     @abc.abstractmethod
     def read(self) -> AbstractContextManager[View]:
@@ -88,6 +146,14 @@ class Metadata(abc.ABC):
 
         Raises:
             RegistryBusy: Another writer kept the registry for too long.
+        """
+
+    @abc.abstractmethod
+    def note_key_uses(self, uses: Mapping[str, str]) -> None:
+        """Note when keys were used last, in a transaction of its own; no event tells of it.
+
+        Args:
+            uses: The minute, ISO 8601 in UTC, by the key's id.
         """
 
     @abc.abstractmethod

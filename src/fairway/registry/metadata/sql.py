@@ -1,20 +1,22 @@
-"""Models, versions, attachments and events in a relational database, in plain statements of SQLAlchemy."""
+"""Models, versions, attachments, events and keys in a relational database, by plain SQLAlchemy statements."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, text, update
 
-from fairway.errors import SchemaNewer
+from fairway.errors import SchemaNewer, UsageError
+from fairway.registry.audit import chained, json_text
 from fairway.registry.metadata.base import Change, Metadata
-from fairway.registry.metadata.schema import attachments, events, models, versions
+from fairway.registry.metadata.schema import attachments, chain, events, keys, models, versions
 from fairway.registry.metadata.sqlite import SqliteDatabase
 from fairway.registry.metadata.views import REVISIONS, Execute, SqlView
-from fairway.registry.records import AttachmentRecord, Event, Version
+from fairway.registry.records import AttachmentRecord, Event, KeyRecord, Version
+from fairway.settings import masked
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -51,16 +53,34 @@ class SqlChange(SqlView, Change):
 
     def append(self, event: Event) -> int:
         """Append an event and return its `seq`; see `Change.append`."""
-        row = {column.name: getattr(event, column.name) for column in events.columns if column.name != "seq"}
-        return int(self._connection.execute(insert(events).values(row).returning(events.c.seq)).scalar_one())
+        recorded = chained(event, self.head())
+        row = {column.name: getattr(recorded, column.name) for column in events.columns}
+        self._connection.execute(insert(events).values(row | {"details": json_text(recorded.details)}))
+        self._connection.execute(update(chain).values(seq=recorded.seq, hash=recorded.hash))
+        return recorded.seq
 
     def attach(self, record: AttachmentRecord) -> None:
         """Add an attachment; see `Change.attach`."""
         self._connection.execute(insert(attachments).values(dataclasses.asdict(record)))
 
+    def delete_version(self, model: str, number: int, *, at: str) -> None:
+        """Mark a version as deleted; see `Change.delete_version`."""
+        rows = (versions.c.model == model) & (versions.c.version == number)
+        self._connection.execute(update(versions).where(rows).values(deleted_at=at))
+
+    def add_key(self, record: KeyRecord) -> None:
+        """Add an API key; see `Change.add_key`."""
+        row = {column.name: getattr(record, column.name) for column in keys.columns}
+        self._connection.execute(insert(keys).values(row | {"models": list(record.models)}))
+
+    def revoke_key(self, key_id: str, *, at: str) -> None:
+        """Mark an API key as revoked; see `Change.revoke_key`."""
+        rows = (keys.c.id == key_id) & keys.c.revoked_at.is_(None)
+        self._connection.execute(update(keys).where(rows).values(revoked_at=at))
+
 
 class SqlMetadata(Metadata):
-    """A store of models, versions, attachments and events in a relational database.
+    """A store of models, versions, attachments, events and keys in a relational database.
 
     Args:
         database: The database, migrated to today's tables; `open_sqlite` gives one.
@@ -80,6 +100,12 @@ class SqlMetadata(Metadata):
         """Open a transaction; see `Metadata.write`."""
         with self._database.mapped_errors(), self._writing() as connection:
             yield SqlChange(connection)
+
+    def note_key_uses(self, uses: Mapping[str, str]) -> None:
+        """Note when keys were used last; see `Metadata.note_key_uses`."""
+        with self._database.mapped_errors(), self._writing() as connection:
+            for key_id, at in uses.items():
+                connection.execute(update(keys).where(keys.c.id == key_id).values(last_used_at=at))
 
     def change_token(self) -> object:
         """Return a value that differs after any commit; see `Metadata.change_token`."""
@@ -113,6 +139,25 @@ class SqlMetadata(Metadata):
             connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+
+def open_metadata(address: str, *, home: Path) -> SqlMetadata:
+    """Open the database of a registry.
+
+    Args:
+        address: Its address; empty for `registry.db` in the home folder.
+        home: The home folder, which is there.
+
+    Raises:
+        UsageError: There is no such kind of database.
+        FairwayError: As `open_sqlite` does.
+    """
+    if not address:
+        return open_sqlite(home / "registry.db")
+    raise UsageError(
+        f"a registry cannot be kept in {masked(address)!r}",
+        hint="use an address like postgresql://user@host/name",
+    )
 
 
 def open_sqlite(path: Path, *, busy_timeout_s: float = 5.0) -> SqlMetadata:

@@ -18,16 +18,54 @@ from typing import Any, NoReturn, TypeAlias
 
 from fairway.errors import StoreUnavailable
 from fairway.registry.metadata.base import Change, Metadata, View
-from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
+from fairway.registry.records import MOVES, AttachmentRecord, Event, Head, KeyRecord, ModelSummary, Version
 
 Execute: TypeAlias = Callable[[str, Mapping[str, Any]], Iterable[Sequence[Any]]]
 """Runs a statement with parameters of the form `:name`, and gives its rows."""
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every migration, oldest first. Kept here so that opening a current registry does not import Alembic."""
 
-_VERSION = ("version", "digest", "flavor", "model_type", "created_at", "actor", "size", "tags", "metrics")
-_EVENT = ("seq", "at", "actor", "kind", "model", "version", "alias", "from_version", "to_version", "reason")
+_VERSION = (
+    "version",
+    "digest",
+    "flavor",
+    "model_type",
+    "created_at",
+    "actor",
+    "size",
+    "tags",
+    "metrics",
+    "deleted_at",
+)
+_EVENT = (
+    "seq",
+    "at",
+    "actor",
+    "kind",
+    "model",
+    "version",
+    "alias",
+    "from_version",
+    "to_version",
+    "reason",
+    "subject",
+    "details",
+    "hash",
+)
+_KEY = (
+    "id",
+    "name",
+    "secret_hash",
+    "role",
+    "models",
+    "created_at",
+    "created_by",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+)
+_MOVES = ", ".join(f"'{kind}'" for kind in MOVES)
 _ATTACHMENT = ("subject", "name", "digest", "at", "actor")
 
 
@@ -43,9 +81,9 @@ class SqlView(View):
         for model, alias, version in self._targets():
             aliases.setdefault(model, {})[alias] = version
         rows = self._execute(
-            "SELECT models.name, models.latest, models.created_at, count(*) FROM models"
-            " JOIN versions ON versions.model = models.name"
-            " GROUP BY models.name, models.latest, models.created_at ORDER BY models.name",
+            "SELECT models.name, max(versions.version), models.created_at, count(*) FROM models"
+            " JOIN versions ON versions.model = models.name AND versions.deleted_at IS NULL"
+            " GROUP BY models.name, models.created_at ORDER BY models.name",
             {},
         )
         return [
@@ -54,18 +92,18 @@ class SqlView(View):
         ]
 
     def latest(self, model: str) -> int | None:
-        """Return the highest version number; see `View.latest`."""
+        """Return the highest number ever given; see `View.latest`."""
         rows = self._execute("SELECT latest FROM models WHERE name = :model", {"model": model})
         return next((latest for (latest,) in rows), None)
 
-    def version(self, model: str, number: int) -> Version | None:
+    def version(self, model: str, number: int, *, deleted: bool = False) -> Version | None:
         """Return one version or None; see `View.version`."""
-        found = self._versions(model, "AND version = :number", number=number)
+        found = self._versions(model, f"AND version = :number{_alive(deleted)}", number=number)
         return found[0] if found else None
 
-    def versions(self, model: str) -> list[Version]:
+    def versions(self, model: str, *, deleted: bool = False) -> list[Version]:
         """Return the versions by rising number; see `View.versions`."""
-        return self._versions(model, "ORDER BY version")
+        return self._versions(model, f"{_alive(deleted)} ORDER BY version")
 
     def targets(self, model: str) -> dict[str, int]:
         """Return the version number by alias; see `View.targets`."""
@@ -78,7 +116,40 @@ class SqlView(View):
             f"{'' if alias is None else ' AND alias = :alias'} ORDER BY seq",
             {"model": model} if alias is None else {"model": model, "alias": alias},
         )
-        return [Event(**dict(zip(_EVENT, row, strict=True))) for row in rows]
+        return [_event(row) for row in rows]
+
+    def audit(self, *, after: int = 0, limit: int | None = None, model: str | None = None) -> list[Event]:
+        """Return events of all kinds by rising `seq`; see `View.audit`."""
+        values: dict[str, Any] = {"after": after}
+        values |= {} if limit is None else {"most": limit}
+        values |= {} if model is None else {"model": model}
+        rows = self._execute(
+            f"SELECT {', '.join(_EVENT)} FROM events WHERE seq > :after"
+            f"{'' if model is None else ' AND model = :model'} ORDER BY seq"
+            f"{'' if limit is None else ' LIMIT :most'}",
+            values,
+        )
+        return [_event(row) for row in rows]
+
+    def head(self) -> Head:
+        """Return what was recorded last; see `View.head`."""
+        (row,) = self._execute("SELECT seq, hash FROM chain WHERE id = 1", {})
+        return Head(*row)
+
+    def digests(self) -> set[str]:
+        """Return the digests of all versions; see `View.digests`."""
+        rows = self._execute("SELECT DISTINCT digest FROM versions WHERE deleted_at IS NULL", {})
+        return {digest for (digest,) in rows}
+
+    def keys(self) -> list[KeyRecord]:
+        """Return all API keys; see `View.keys`."""
+        rows = self._execute(f"SELECT {', '.join(_KEY)} FROM keys ORDER BY created_at, id", {})
+        return [_key(row) for row in rows]
+
+    def key(self, key_id: str) -> KeyRecord | None:
+        """Return one API key or None; see `View.key`."""
+        rows = self._execute(f"SELECT {', '.join(_KEY)} FROM keys WHERE id = :id", {"id": key_id})
+        return next((_key(row) for row in rows), None)
 
     def attachments(self, subject: str) -> dict[str, AttachmentRecord]:
         """Return what was attached last under each name; see `View.attachments`."""
@@ -89,6 +160,15 @@ class SqlView(View):
         )
         records = [AttachmentRecord(**dict(zip(_ATTACHMENT, row, strict=True))) for row in rows]
         return {record.name: record for record in records}
+
+    def all_attachments(self) -> list[AttachmentRecord]:
+        """Return what was attached last, of every content; see `View.all_attachments`."""
+        rows = self._execute(
+            f"SELECT {', '.join(_ATTACHMENT)} FROM attachments WHERE seq IN"
+            " (SELECT max(seq) FROM attachments GROUP BY subject, name) ORDER BY subject, name",
+            {},
+        )
+        return [AttachmentRecord(**dict(zip(_ATTACHMENT, row, strict=True))) for row in rows]
 
     def _versions(self, model: str, rest: str, **values: Any) -> list[Version]:
         """Return the versions of *model* that *rest* selects, each with the aliases that point to it."""
@@ -106,14 +186,31 @@ class SqlView(View):
     def _targets(self, model: str | None = None) -> Iterable[Sequence[Any]]:
         """Return model, alias and version of every alias that stands, of one model or of all.
 
-        The newest event of an alias decides; if that event removed it, there is no target and no row.
+        The newest move of an alias decides; if that one removed it, there is no target and no row.
         """
         return self._execute(
             "SELECT model, alias, to_version FROM events WHERE to_version IS NOT NULL AND seq IN"
-            " (SELECT max(seq) FROM events WHERE alias IS NOT NULL"
+            f" (SELECT max(seq) FROM events WHERE alias IS NOT NULL AND kind IN ({_MOVES})"
             f"{'' if model is None else ' AND model = :model'} GROUP BY model, alias) ORDER BY model, alias",
             {} if model is None else {"model": model},
         )
+
+
+def _alive(deleted: bool) -> str:  # noqa: FBT001 - one of two conditions
+    return "" if deleted else " AND deleted_at IS NULL"
+
+
+def _event(row: Sequence[Any]) -> Event:
+    fields = dict(zip(_EVENT, row, strict=True))
+    fields["details"] = json.loads(fields["details"])
+    return Event(**fields)
+
+
+def _key(row: Sequence[Any]) -> KeyRecord:
+    fields = dict(zip(_KEY, row, strict=True))
+    models = fields["models"]
+    fields["models"] = tuple(json.loads(models) if isinstance(models, str) else models)
+    return KeyRecord(**fields)
 
 
 def _version(model: str, row: Sequence[Any], aliases: Mapping[int, list[str]]) -> Version:
@@ -163,6 +260,10 @@ class SqliteReader(Metadata):
     def write(self) -> AbstractContextManager[Change]:
         """Refuse; see `Metadata.write`."""
         return self._refuse()
+
+    def note_key_uses(self, _: Mapping[str, str]) -> None:
+        """Refuse; see `Metadata.note_key_uses`."""
+        self._refuse()
 
     def change_token(self) -> object:
         """Refuse: whoever waits for changes opens the registry for good."""

@@ -28,9 +28,21 @@ class Explanation:
 
 # One entry per code: what happened, what to do.
 _TEXTS: dict[str, tuple[str, str]] = {
+    "access_denied": (
+        "Whoever called may not do this.",
+        "Use a key whose role allows it, or ask whoever manages the keys.",
+    ),
     "alias_not_found": (
         "The model is there, but no alias of this name points to one of its versions.",
         "List what there is with `fairway show MODEL`; set one with `fairway alias MODEL:VERSION ALIAS`.",
+    ),
+    "alias_protected": (
+        "The alias is protected, so it moves by a promotion or a rollback only, never directly.",
+        "Promote the version with `fairway promote`, or unprotect the alias with `fairway protect --off`.",
+    ),
+    "approval_missing": (
+        "The rules ask for a second person: somebody other than the one who promotes has to approve.",
+        "Let somebody else run `fairway approve MODEL:VERSION`, then promote again.",
     ),
     "artifact_corrupt": (
         "A file could not be read as what it claims to be: a cut download, another format, a bad disk.",
@@ -79,6 +91,42 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "archive_limit": (
         "The archive or compressed file unpacks to more than 10,000 files, 2 GiB, or 100 times its size.",
         "Do not use this file unless you made it; then save the model uncompressed.",
+    ),
+    "auth_invalid": (
+        "The API key is unknown, mistyped, expired or revoked. Which of them is not told.",
+        "Check the key that is sent. A new one is made with `fairway keys create`.",
+    ),
+    "auth_required": (
+        "This server asks for an API key, and the call held none.",
+        "Send it in the header `Authorization: Bearer fw_...`.",
+    ),
+    "conflict": (
+        "Somebody else changed what this change was decided upon. Nothing was changed.",
+        "Look at what is live now with `fairway show MODEL`, then decide again.",
+    ),
+    "gate_failed": (
+        "A version may not go where it was to go.",
+        "The detail says why.",
+    ),
+    "gate_refused": (
+        "The version does not pass its gate, so the alias stays where it is.",
+        "The detail names every rule that failed. `fairway check` runs the gate again.",
+    ),
+    "key_not_found": (
+        "No API key has this id.",
+        "List the keys with `fairway keys list`. The id is the part between the last two underscores.",
+    ),
+    "rate_limited": (
+        "Too many calls with invalid keys came from this address.",
+        "Wait as long as `Retry-After` says, and send a valid key. Calls with valid keys are not affected.",
+    ),
+    "role_denied": (
+        "The key is valid, but its role does not allow this.",
+        "Use a key with the role that the detail names.",
+    ),
+    "schema_changed": (
+        "The signature of the version differs so that callers of the live version would break.",
+        "See how with `fairway diff`. If the callers are ready, promote with `--allow-schema-change`.",
     ),
     "source_not_allowed": (
         "A model was named by an address. fairway packs files and folders of this machine and fetches none.",
@@ -383,6 +431,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "version_exists": (
         "A version of this number is registered already, and versions never change.",
         "Push without a number: the registry gives the next one.",
+    ),
+    "version_live": (
+        "An alias points to the version, so it cannot be deleted.",
+        "Move the alias first, with `fairway promote`, `fairway rollback` or `fairway alias`.",
     ),
     "version_not_found": (
         "The model is there, but not this version of it.",
