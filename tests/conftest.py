@@ -6,11 +6,16 @@ absent the test skips and says what was looked for; under `--require browser` th
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -54,6 +59,13 @@ def _find_data() -> Path | None:
     return path.resolve() if path.is_dir() else None
 
 
+def _find_postgres() -> Path | None:
+    """Return the folder of PostgreSQL's programs, which Debian keeps off the PATH."""
+    found = shutil.which("initdb")
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    return Path(found).resolve().parent if found else next(reversed(places), None)
+
+
 def _find_models() -> Path | None:
     """Return the folder of models that others made, `FAIRWAY_TEST_MODELS` first."""
     named = os.environ.get("FAIRWAY_TEST_MODELS")
@@ -72,6 +84,10 @@ SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
     "models": (
         _find_models,
         "no models of others at ../shared/models; FAIRWAY_TEST_MODELS may name another folder",
+    ),
+    "postgres": (
+        _find_postgres,
+        "PostgreSQL's initdb was not found; on Debian: apt-get install postgresql",
     ),
     "promtool": (_find_promtool, "promtool was not found on the PATH; on Debian: apt-get install prometheus"),
 }
@@ -158,6 +174,91 @@ def axe_script(service: Callable[[str], Path]) -> str:
 def promtool(service: Callable[[str], Path]) -> Path:
     """Give the path of promtool."""
     return service("promtool")
+
+
+class Postgres:
+    """A PostgreSQL server of our own, on loopback, with everything that makes a commit durable.
+
+    Its words sort as people sort them, so that nothing passes that relies on the order of bytes; the role
+    `guarded` needs its password, `s3cret/word`.
+    """
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs = programs
+        self.data = folder / "data"
+        # The server refuses to run as root, and who is not root cannot be anybody else.
+        is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+        self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if is_root else {}
+        if is_root:
+            shutil.chown(folder, "postgres", "postgres")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._schemas = itertools.count(1)
+        options = ("-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--no-locale")
+        self._run("initdb", *options, "--locale-provider=icu", "--icu-locale=en-US", "-D", str(self.data))
+        hba = self.data / "pg_hba.conf"
+        hba.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{hba.read_text()}")
+        self.start()
+        self.execute("CREATE ROLE guarded LOGIN PASSWORD 's3cret/word'")
+
+    def url(self, schema: str = "", *, user: str = "postgres") -> str:
+        """Return the address of a schema of its own, made unless it is named."""
+        if not schema:
+            schema = f"s{next(self._schemas)}"
+            self.execute(f"CREATE SCHEMA {schema}; GRANT ALL ON SCHEMA {schema} TO PUBLIC")
+        return f"postgresql://{user}@127.0.0.1:{self.port}/postgres?options=-csearch_path%3D{schema}"
+
+    def execute(self, statements: str, database: str = "postgres") -> None:
+        """Run statements as the superuser."""
+        import psycopg
+
+        address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(statements)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -c unix_socket_directories= -c shared_buffers=16MB"
+        log = str(self.data / "server.log")
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", log, "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop the server as a crash would, unless another mode of pg_ctl is asked for."""
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-m", mode, "stop")
+
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Stop every process of the server without ending it: connections are accepted and never answered."""
+        master = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(master)], capture_output=True, text=True, check=False
+        )
+        for pid in (master, *map(int, listed.stdout.split())):
+            os.kill(pid, signal.SIGCONT if thaw else signal.SIGSTOP)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self.programs / program), *arguments]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # a pipe would be kept open by the server
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            check=False,
+            **self._as,
+        )
+        assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}"
+
+
+@pytest.fixture(scope="session")
+def postgres(service: Callable[[str], Path]) -> Iterator[Postgres]:
+    """Give a running PostgreSQL; `postgres.url()` is the address of an empty registry of one's own."""
+    programs = service("postgres")
+    with tempfile.TemporaryDirectory(prefix="fairway-postgres-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(programs, Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop("fast")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,22 +10,33 @@ import pytest
 
 from fairway.errors import RegistryBusy, StoreUnavailable
 from fairway.registry.metadata.base import Metadata
-from fairway.registry.metadata.sql import open_sqlite
+from fairway.registry.metadata.sql import open_postgres, open_sqlite
 from fairway.registry.metadata.views import open_reader
 from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
 
 Open = Callable[..., Metadata]
 
-STORES: dict[str, Callable[[Path], Open]] = {
-    "sqlite": lambda folder: lambda **options: open_sqlite(folder / "registry.db", **options),
-}
+
+def sqlite_store(request: pytest.FixtureRequest) -> Open:
+    """Return what opens a store in a file."""
+    path = request.getfixturevalue("tmp_path") / "registry.db"
+    return lambda **options: open_sqlite(path, **options)
+
+
+def postgres_store(request: pytest.FixtureRequest) -> Open:
+    """Return what opens a store in a schema of a real server."""
+    url = request.getfixturevalue("postgres").url()
+    return lambda **options: open_postgres(url, **options)
+
+
+STORES = {"postgres": postgres_store, "sqlite": sqlite_store}
 AT = "2026-01-01T00:00:00.000Z"
 
 
 @pytest.fixture(params=sorted(STORES))
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+def reopen(request: pytest.FixtureRequest) -> Open:
     """Give the function that opens one and the same store again."""
-    return STORES[request.param](tmp_path)
+    return STORES[request.param](request)
 
 
 @pytest.fixture

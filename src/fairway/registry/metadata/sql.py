@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, text, update
 
-from fairway.errors import SchemaNewer, UsageError
+from fairway.errors import MissingExtra, SchemaNewer, UsageError
 from fairway.registry.audit import chained, json_text
 from fairway.registry.metadata.base import Change, Metadata
+from fairway.registry.metadata.database import Database
 from fairway.registry.metadata.schema import attachments, chain, events, keys, models, versions
 from fairway.registry.metadata.sqlite import SqliteDatabase
 from fairway.registry.metadata.views import REVISIONS, Execute, SqlView
@@ -19,6 +20,7 @@ from fairway.registry.records import AttachmentRecord, Event, KeyRecord, Version
 from fairway.settings import masked
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_POSTGRES = ("postgresql:", "postgresql+psycopg:", "postgres:")
 
 
 def _reads_on(connection: Connection) -> Execute:
@@ -83,27 +85,27 @@ class SqlMetadata(Metadata):
     """A store of models, versions, attachments, events and keys in a relational database.
 
     Args:
-        database: The database, migrated to today's tables; `open_sqlite` gives one.
+        database: The database, migrated to today's tables; `open_sqlite` and `open_postgres` give one.
     """
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     @contextlib.contextmanager
     def read(self) -> Iterator[SqlView]:
         """Open a view of one moment; see `Metadata.read`."""
-        with self._database.mapped_errors(), self._database.engine.begin() as connection:
+        with self._database.mapped_errors(), self._database.reading() as connection:
             yield SqlView(_reads_on(connection))
 
     @contextlib.contextmanager
     def write(self) -> Iterator[SqlChange]:
         """Open a transaction; see `Metadata.write`."""
-        with self._database.mapped_errors(), self._writing() as connection:
+        with self._database.mapped_errors(), self._database.writing() as connection:
             yield SqlChange(connection)
 
     def note_key_uses(self, uses: Mapping[str, str]) -> None:
         """Note when keys were used last; see `Metadata.note_key_uses`."""
-        with self._database.mapped_errors(), self._writing() as connection:
+        with self._database.mapped_errors(), self._database.writing() as connection:
             for key_id, at in uses.items():
                 connection.execute(update(keys).where(keys.c.id == key_id).values(last_used_at=at))
 
@@ -129,16 +131,9 @@ class SqlMetadata(Metadata):
 
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        with self._database.mapped_errors(), self._writing() as connection:
+        with self._database.mapped_errors(), self._database.migrating() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._database.engine.connect() as connection:
-            connection.execution_options(writes=True)
-            with connection.begin():
-                yield connection
 
 
 def open_metadata(address: str, *, home: Path) -> SqlMetadata:
@@ -150,10 +145,12 @@ def open_metadata(address: str, *, home: Path) -> SqlMetadata:
 
     Raises:
         UsageError: There is no such kind of database.
-        FairwayError: As `open_sqlite` does.
+        FairwayError: As `open_sqlite` and `open_postgres` do.
     """
     if not address:
         return open_sqlite(home / "registry.db")
+    if address.startswith(_POSTGRES):
+        return open_postgres(address)
     raise UsageError(
         f"a registry cannot be kept in {masked(address)!r}",
         hint="use an address like postgresql://user@host/name",
@@ -171,18 +168,47 @@ def open_sqlite(path: Path, *, busy_timeout_s: float = 5.0) -> SqlMetadata:
         RegistryInvalid: The path is something else than a registry; it is left untouched.
         SchemaNewer: A newer fairway has migrated it; it is left untouched.
     """
-    database = SqliteDatabase(path, busy_timeout_s=busy_timeout_s)
-    revision = database.revision()
+    return _open(SqliteDatabase(path, busy_timeout_s=busy_timeout_s))
+
+
+def open_postgres(url: str, *, busy_timeout_s: float = 5.0) -> SqlMetadata:
+    """Open the registry in a PostgreSQL database, whose tables are made or migrated as needed.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`, with parameters of libpq.
+        busy_timeout_s: How long to wait for other writers.
+
+    Raises:
+        MissingExtra: The driver is not installed.
+        SettingsError: The address cannot be read.
+        RegistryInvalid: The database holds something else than a registry; it is left untouched.
+        SchemaNewer: A newer fairway has migrated it; it is left untouched.
+        StoreUnavailable: The server does not answer or lets nobody in.
+    """
+    try:
+        from fairway.registry.metadata.postgres import PostgresDatabase
+    except ImportError as cause:
+        raise MissingExtra("psycopg", "postgres", purpose="a registry in PostgreSQL") from cause
+    return _open(PostgresDatabase(url, busy_timeout_s=busy_timeout_s))
+
+
+def _open(database: Database) -> SqlMetadata:
+    """Look at what the database holds, and only then bring it to the newest revision."""
+    metadata = SqlMetadata(database)
+    try:
+        revision = database.revision()
+        _check_known(revision, database.label)
+        if revision != REVISIONS[-1]:
+            metadata.migrate()
+    except BaseException:
+        metadata.close()
+        raise
+    return metadata
+
+
+def _check_known(revision: str | None, label: str) -> None:
     if revision is not None and revision not in REVISIONS:
         raise SchemaNewer(
-            f"{path} stands at revision {revision!r}; this fairway knows up to {REVISIONS[-1]!r}",
+            f"{label} stands at revision {revision!r}; this fairway knows up to {REVISIONS[-1]!r}",
             hint="pip install --upgrade fairway",
         )
-    metadata = SqlMetadata(database)
-    if revision != REVISIONS[-1]:
-        try:
-            metadata.migrate()
-        except BaseException:
-            metadata.close()
-            raise
-    return metadata

@@ -11,6 +11,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairway.errors import FairwayError, RegistryBusy, RegistryInvalid, StorageFull, StoreUnavailable
+from fairway.registry.metadata.database import Database
 from fairway.registry.metadata.schema import FIRST_TABLES
 
 _MAGIC = b"SQLite format 3\0"
@@ -29,7 +31,7 @@ _PRAGMAS = (
 )
 
 
-class SqliteDatabase:
+class SqliteDatabase(Database):
     """A registry in one SQLite file.
 
     Connections do not survive a fork: open the database after it.
@@ -41,6 +43,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, busy_timeout_s: float = 5.0) -> None:
         self.path = path.absolute()
+        self.label = str(self.path)
         self.busy_timeout_s = busy_timeout_s
         self.engine = self._make_engine()
         self._watch: sqlite3.Connection | None = None
@@ -65,6 +68,24 @@ class SqliteDatabase:
                     raise
                 # A process that was killed left a transaction to be undone, which needs to write.
                 return self._read_revision("rw")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that reads; see `Database.reading`."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that holds the write lock; see `Database.writing`."""
+        with self.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """Open a transaction like any other that writes: the lock is on the whole file."""
+        return self.writing()
 
     def change_token(self) -> int:
         """Return a number that differs once anybody has committed, here or in another process.
