@@ -188,7 +188,9 @@ class Postgres:
         self.data = folder / "data"
         # The server refuses to run as root, and who is not root cannot be anybody else.
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-        self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if is_root else {}
+        self._as: dict[str, Any] = (
+            {"user": "postgres", "group": "postgres", "extra_groups": []} if is_root else {}
+        )
         if is_root:
             shutil.chown(folder, "postgres", "postgres")
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -218,7 +220,9 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -c unix_socket_directories= -c shared_buffers=16MB"
+        options = (
+            f"-c listen_addresses=127.0.0.1 -p {self.port} -c unix_socket_directories= -c shared_buffers=16MB"
+        )
         log = str(self.data / "server.log")
         self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", log, "-o", options, "start")
 

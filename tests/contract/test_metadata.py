@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,6 +78,14 @@ def point(store: Metadata, alias: str, to: int | None, model: str = "coffee") ->
     with store.write() as change:
         kind = "alias" if to else "alias_removed"
         return change.append(Event(kind=kind, model=model, alias=alias, to_version=to, at=AT, actor="ada"))
+
+
+def wait_for(holds: Callable[[], bool], limit_s: float = 30.0) -> None:
+    """Return once something holds."""
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.005)
 
 
 def test_an_empty_store_knows_nothing(store: Metadata) -> None:
@@ -239,6 +248,7 @@ def test_the_token_tells_of_every_commit(store: Metadata, reopen: Open) -> None:
         lambda: point(store, "a", None),
     ):
         change()
+        wait_for(lambda: store.change_token() != tokens[-1])  # word of what others did may be on its way
         tokens.append(store.change_token())
         with store.read() as view:
             view.models()
@@ -313,12 +323,14 @@ def test_the_newest_attachment_of_a_name_counts(store: Metadata, reopen: Open) -
     ):
         with store.write() as change:
             change.attach(record)
-    with reopen().read() as view:
+    other = reopen()
+    with other.read() as view:
         assert view.attachments("a" * 64) == {
             "compiled": attachment("3"),
             "explained": attachment("2", name="explained"),
         }
         assert view.attachments("b" * 64) == {"compiled": attachment("4", subject="b" * 64)}
+    other.close()
 
 
 def test_an_attachment_comes_with_its_version_or_not_at_all(store: Metadata) -> None:

@@ -271,7 +271,7 @@ class PostgresDatabase(Database):
     def _invalid(self, what: str) -> RegistryInvalid:
         return RegistryInvalid(
             f"{self.label} {what}; it was left untouched",
-            hint="name a database or schema of its own (FAIRWAY_REGISTRY), or restore a backup of the registry",
+            hint="give it a database or schema of its own (FAIRWAY_REGISTRY), or restore it from a backup",
         )
 
     def _first_line(self, origin: object) -> str:
@@ -300,13 +300,19 @@ class PostgresDatabase(Database):
     def _connect(
         self, _dialect: object, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> psycopg.Connection[Any]:
-        return _Connection.connect(*arguments, **options)
+        try:
+            return _Connection.connect(*arguments, **options)
+        except psycopg.Error as error:
+            reason = self._first_line(error)
+        # Anew: psycopg's own error carries every option of the connection, the password among them.
+        raise psycopg.OperationalError(reason)
 
     def _connect_to_watch(self) -> psycopg.Connection[Any]:
         """Open a connection of its own: one of the pool would carry notices to whoever gets it next."""
         arguments, options = self.engine.dialect.create_connect_args(self.engine.url)
         options.pop("context", None)
-        connection = _Connection.connect(*arguments, **{**_CONNECT_OPTIONS, **options}, autocommit=True)
+        options = {**_CONNECT_OPTIONS, **options, "autocommit": True}
+        connection = self._connect(None, None, tuple(arguments), options)
         try:
             self._prepare(connection, None)
         except BaseException:

@@ -66,7 +66,8 @@ class Watch:
 
     def _followed(self, connection: Connection[Any]) -> object:
         """Take in what has arrived, without waiting, and look if there is reason to."""
-        connection.pgconn.consume_input()
+        for _ in range(2):  # the first may take the last words of a connection, the second finds it closed
+            connection.pgconn.consume_input()
         while connection.pgconn.notifies():
             self.note()
         if self._has_news or time.monotonic() >= self._look_at:
