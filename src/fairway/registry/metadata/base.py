@@ -160,6 +160,7 @@ class Metadata(abc.ABC):
     def change_token(self) -> object:
         """Return a value that differs from the one before if anybody committed in between; cheap.
 
+        What this store committed shows at once; of what others did, word may be on its way for a moment.
         Safe to call from any thread. Tokens of one opened store can be compared, others cannot.
         """
 

@@ -65,9 +65,8 @@ _MIGRATION_LOCK = (
     f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext(current_schema())),"
     " set_config('statement_timeout', '0', true)"
 )
-_WRITE_LOCK = (
-    f"SELECT pg_advisory_xact_lock({_LOCK_SPACE + 1}, hashtext(current_schema())), pg_notify({CHANNEL}, '')"
-)
+# The head of the chain is what every writer changes, so its row is the lock. The notice goes with the commit.
+_WRITE_LOCK = f"SELECT pg_notify({CHANNEL}, '') FROM chain WHERE id = 1 FOR UPDATE"  # noqa: S608 - ours
 
 _CONTENT = """
 SELECT current_schema(), current_setting('server_encoding'), array(
@@ -172,7 +171,8 @@ class PostgresDatabase(Database):
         The lock comes before anything is read, and every statement sees what was committed before it.
         """
         with self.engine.connect() as connection, connection.begin() as transaction:
-            connection.execute(text(_WRITE_LOCK))
+            if connection.execute(text(_WRITE_LOCK)).first() is None:
+                raise self._invalid("is damaged (the head of its events is missing)")
             yield connection
             try:
                 transaction.commit()

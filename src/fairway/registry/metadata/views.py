@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from fairway.errors import StoreUnavailable
+from fairway.registry.audit import json_text
 from fairway.registry.metadata.base import Change, Metadata, View
 from fairway.registry.records import MOVES, AttachmentRecord, Event, Head, KeyRecord, ModelSummary, Version
 
@@ -83,12 +84,12 @@ class SqlView(View):
         rows = self._execute(
             "SELECT models.name, max(versions.version), models.created_at, count(*) FROM models"
             " JOIN versions ON versions.model = models.name AND versions.deleted_at IS NULL"
-            " GROUP BY models.name, models.created_at ORDER BY models.name",
+            " GROUP BY models.name, models.created_at",
             {},
         )
         return [
             ModelSummary(name, latest=latest, aliases=aliases.get(name, {}), n_versions=n, created_at=at)
-            for name, latest, at, n in rows
+            for name, latest, at, n in sorted(map(tuple, rows))
         ]
 
     def latest(self, model: str) -> int | None:
@@ -120,11 +121,12 @@ class SqlView(View):
 
     def audit(self, *, after: int = 0, limit: int | None = None, model: str | None = None) -> list[Event]:
         """Return events of all kinds by rising `seq`; see `View.audit`."""
-        values: dict[str, Any] = {"after": after}
+        # No condition where all are meant: an event that somebody gave the number 0 is to be found, too.
+        values: dict[str, Any] = {"after": after} if after > 0 else {}
         values |= {} if limit is None else {"most": limit}
         values |= {} if model is None else {"model": model}
         rows = self._execute(
-            f"SELECT {', '.join(_EVENT)} FROM events WHERE seq > :after"
+            f"SELECT {', '.join(_EVENT)} FROM events WHERE {'seq > :after' if after > 0 else 'true'}"
             f"{'' if model is None else ' AND model = :model'} ORDER BY seq"
             f"{'' if limit is None else ' LIMIT :most'}",
             values,
@@ -143,8 +145,8 @@ class SqlView(View):
 
     def keys(self) -> list[KeyRecord]:
         """Return all API keys; see `View.keys`."""
-        rows = self._execute(f"SELECT {', '.join(_KEY)} FROM keys ORDER BY created_at, id", {})
-        return [_key(row) for row in rows]
+        rows = self._execute(f"SELECT {', '.join(_KEY)} FROM keys", {})
+        return sorted(map(_key, rows), key=lambda record: (record.created_at, record.id))
 
     def key(self, key_id: str) -> KeyRecord | None:
         """Return one API key or None; see `View.key`."""
@@ -155,20 +157,21 @@ class SqlView(View):
         """Return what was attached last under each name; see `View.attachments`."""
         rows = self._execute(
             f"SELECT {', '.join(_ATTACHMENT)} FROM attachments WHERE seq IN"
-            " (SELECT max(seq) FROM attachments WHERE subject = :subject GROUP BY name) ORDER BY name",
+            " (SELECT max(seq) FROM attachments WHERE subject = :subject GROUP BY name)",
             {"subject": subject},
         )
         records = [AttachmentRecord(**dict(zip(_ATTACHMENT, row, strict=True))) for row in rows]
-        return {record.name: record for record in records}
+        return {record.name: record for record in sorted(records, key=lambda record: record.name)}
 
     def all_attachments(self) -> list[AttachmentRecord]:
         """Return what was attached last, of every content; see `View.all_attachments`."""
         rows = self._execute(
             f"SELECT {', '.join(_ATTACHMENT)} FROM attachments WHERE seq IN"
-            " (SELECT max(seq) FROM attachments GROUP BY subject, name) ORDER BY subject, name",
+            " (SELECT max(seq) FROM attachments GROUP BY subject, name)",
             {},
         )
-        return [AttachmentRecord(**dict(zip(_ATTACHMENT, row, strict=True))) for row in rows]
+        records = [AttachmentRecord(**dict(zip(_ATTACHMENT, row, strict=True))) for row in rows]
+        return sorted(records, key=lambda record: (record.subject, record.name))
 
     def _versions(self, model: str, rest: str, **values: Any) -> list[Version]:
         """Return the versions of *model* that *rest* selects, each with the aliases that point to it."""
@@ -188,12 +191,13 @@ class SqlView(View):
 
         The newest move of an alias decides; if that one removed it, there is no target and no row.
         """
-        return self._execute(
+        rows = self._execute(
             "SELECT model, alias, to_version FROM events WHERE to_version IS NOT NULL AND seq IN"
             f" (SELECT max(seq) FROM events WHERE alias IS NOT NULL AND kind IN ({_MOVES})"
-            f"{'' if model is None else ' AND model = :model'} GROUP BY model, alias) ORDER BY model, alias",
+            f"{'' if model is None else ' AND model = :model'} GROUP BY model, alias)",
             {} if model is None else {"model": model},
         )
+        return sorted(map(tuple, rows))  # here, because databases sort text by the rules of a language
 
 
 def _alive(deleted: bool) -> str:  # noqa: FBT001 - one of two conditions
@@ -202,8 +206,17 @@ def _alive(deleted: bool) -> str:  # noqa: FBT001 - one of two conditions
 
 def _event(row: Sequence[Any]) -> Event:
     fields = dict(zip(_EVENT, row, strict=True))
-    fields["details"] = json.loads(fields["details"])
+    fields["details"] = _details(fields["details"])
     return Event(**fields)
+
+
+def _details(text: Any) -> Any:
+    """Return what the details of an event say; as they stand, if we did not write them: the chain tells."""
+    try:
+        details = json.loads(text)
+        return details if json_text(details) == text else {"unreadable": str(text)}
+    except (TypeError, ValueError, RecursionError):
+        return {"unreadable": str(text)}
 
 
 def _key(row: Sequence[Any]) -> KeyRecord:

@@ -13,7 +13,7 @@ from psycopg import Connection, Error, OperationalError, sql
 CHANNEL = "'fairway_' || current_schema()::regnamespace::oid"
 """The channel of a registry, in SQL. Registries may share a database, each in a schema of its own."""
 
-_STATE = "SELECT (SELECT max(seq) FROM events), (SELECT max(seq) FROM attachments)"
+_STATE = "SELECT seq, hash, (SELECT max(seq) FROM attachments) FROM chain WHERE id = 1"
 _LOOK_EVERY_S = 2.0
 _PATIENCE_S = 5.0
 
