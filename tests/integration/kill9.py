@@ -3,22 +3,26 @@
 A child registers versions and moves aliases as fast as it can, and acknowledges each change, once it has
 returned, on a pipe. With `--mode registry` it keeps one registry open; with `--mode push` it calls the public
 verbs, which open and close the registry each time, as the command line does. The parent kills it with SIGKILL
-up to 50 ms after its start or after its first acknowledgement, opens the registry again and compares:
+up to 50 ms after its start or after its first acknowledgement, opens the registry again and compares. With
+`--database URL` the rows are in PostgreSQL, each home in a schema of its own:
 
 * every acknowledged change is there, and at most one more (the one that was under way);
 * what was there before is unchanged, and version numbers only grew;
 * every version is complete: all files are there and have the right hash, those of its attachment, too;
 * every alias points where the events say;
+* the chain of events holds;
 * no temporary file is left after a sweep, and the database passes its own check.
 
 By hand: `python tests/integration/kill9.py --cycles 1000`. Exit status 1 means that a promise was broken.
 """
-# ruff: noqa: S311 - a seed that repeats a run is the point of these random numbers
+# ruff: noqa: S311 - a seed that repeats a run is the point of these random numbers; schemas are ours
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import random
@@ -28,6 +32,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,8 +40,13 @@ from typing import Any, Protocol
 import alembic.command  # noqa: F401
 
 import fairway.assemble
-import fairway.registry.metadata.sql  # noqa: F401
+import fairway.registry.metadata.sql
+
+with contextlib.suppress(ImportError):
+    import fairway.registry.metadata.postgres  # noqa: F401
 from fairway import api
+from fairway.api._common import open_registry as open_of_settings
+from fairway.api._common import settings_of
 from fairway.bundle import known
 from fairway.bundle.attachment import build_attachment
 from fairway.bundle.bundle import Bundle, build_bundle
@@ -52,12 +62,41 @@ CYCLES_PER_HOME = 10
 CHILDREN_PER_GENERATION = 5
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a registry is: its home folder, and the address of its rows if they are not in there."""
+
+    home: Path
+    database: str
+
+    def open(self) -> Registry:
+        """Open the registry."""
+        return open_registry(self.home, database=self.database)
+
+    def wait_for_the_dead(self) -> None:
+        """Wait until the server has noticed that the client is gone: until then it may still commit."""
+        if not self.database:
+            return
+        import psycopg
+
+        others = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()"
+        )
+        deadline = time.monotonic() + 30
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            while connection.execute(others).fetchone() != (0,):
+                require(time.monotonic() < deadline, "the server ends the session of a client that is gone")
+                time.sleep(0.001)
+
+
 @dataclasses.dataclass
 class Figures:
     """What was done and what was found."""
 
     cycles: int = 0
     acknowledged: int = 0
+    promotions: int = 0
     lost: int = 0
     unacknowledged_but_complete: int = 0
     versions: int = 0
@@ -106,6 +145,9 @@ class Verbs(Protocol):
     def move(self, model: str, alias: str, version: int) -> Move:
         """Move an alias."""
 
+    def promote(self, model: str, alias: str, version: int) -> Move:
+        """Promote a version over the one that is live."""
+
     def rollback(self, model: str, alias: str) -> Move:
         """Roll an alias back."""
 
@@ -116,8 +158,8 @@ class Verbs(Protocol):
 class RegistryVerbs:
     """One registry, opened once and kept."""
 
-    def __init__(self, home: Path) -> None:
-        self._registry = open_registry(home)
+    def __init__(self, place: Place) -> None:
+        self._registry = place.open()
         self._actor = f"child-{os.getpid()}"
 
     def models(self) -> list[ModelSummary]:
@@ -129,6 +171,9 @@ class RegistryVerbs:
     def move(self, model: str, alias: str, version: int) -> Move:
         return self._registry.move_alias(model, alias, version, actor=self._actor)
 
+    def promote(self, model: str, alias: str, version: int) -> Move:
+        return promote_in(self._registry, model, alias, version, self._actor)
+
     def rollback(self, model: str, alias: str) -> Move:
         return self._registry.rollback(model, alias, actor=self._actor)
 
@@ -139,8 +184,10 @@ class RegistryVerbs:
 class PublicVerbs:
     """The public verbs, on bundle files that this home trusts."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, place: Place) -> None:
+        self._home = place.home
+        if place.database:
+            os.environ["FAIRWAY_REGISTRY"] = place.database
 
     def models(self) -> list[ModelSummary]:
         return api.list_models(home=self._home)
@@ -151,11 +198,24 @@ class PublicVerbs:
     def move(self, model: str, alias: str, version: int) -> Move:
         return api.alias(f"{model}:{version}", alias, home=self._home)
 
+    def promote(self, model: str, alias: str, version: int) -> Move:
+        with open_of_settings(
+            settings_of(self._home)
+        ) as registry:  # without a gate, which would take its time
+            return promote_in(registry, model, alias, version, "ada")
+
     def rollback(self, model: str, alias: str) -> Move:
         return api.rollback(model, alias, home=self._home)
 
     def remove(self, model: str, alias: str) -> Move:
         return self.rollback(model, alias)  # there is no public verb that removes
+
+
+def promote_in(registry: Registry, model: str, alias: str, version: int, actor: str) -> Move:
+    """Promote a version, on the strength of what is live now."""
+    live = next(found.aliases.get(alias) for found in registry.models() if found.name == model)
+    details = {"check": 1, "compared_with": live}
+    return registry.promote(model, version, alias=alias, actor=actor, expected=live, details=details)
 
 
 MODES: dict[str, type[RegistryVerbs | PublicVerbs]] = {"registry": RegistryVerbs, "push": PublicVerbs}
@@ -189,13 +249,15 @@ def change_something(verbs: Verbs, rng: random.Random, contents: range) -> dict[
     """Make one change and return what to acknowledge, or None if there was nothing to change."""
     model, alias = rng.choice(MODELS), rng.choice(ALIASES)
     latest = {summary.name: summary.latest for summary in verbs.models()}.get(model)
-    verb = rng.choices(("push", "move", "rollback", "remove"), (4, 4, 2, 1))[0]
+    verb = rng.choices(("push", "promote", "move", "rollback", "remove"), (4, 4, 2, 2, 1))[0]
     if verb == "push" or latest is None:
         version = verbs.push(model, rng.choice(contents))
         return {"model": model, "version": version.version, "digest": version.digest}
     try:
         if verb == "move":
             move = verbs.move(model, alias, rng.randint(1, latest))
+        elif verb == "promote":
+            move = verbs.promote(model, alias, rng.randint(1, latest))
         elif verb == "rollback":
             move = verbs.rollback(model, alias)
         else:
@@ -205,17 +267,17 @@ def change_something(verbs: Verbs, rng: random.Random, contents: range) -> dict[
     return dataclasses.asdict(move) if move.from_version != move.to_version else None
 
 
-def work_until_killed(home: Path, mode: str, pipe: int, seed: int) -> None:
+def work_until_killed(place: Place, mode: str, pipe: int, seed: int) -> None:
     """Change the registry again and again; acknowledge each change by one line on the pipe."""
     rng = random.Random(seed)
-    verbs = MODES[mode](home)
+    verbs = MODES[mode](place)
     while True:
         change = change_something(verbs, rng, contents_of(seed))
         if change is not None:
             os.write(pipe, json.dumps(change).encode() + b"\n")
 
 
-def run_child_and_kill_it(home: Path, mode: str, seed: int) -> list[dict[str, Any]]:
+def run_child_and_kill_it(place: Place, mode: str, seed: int) -> list[dict[str, Any]]:
     """Fork a child, kill it after a random time, and return what it acknowledged."""
     rng = random.Random(seed)
     ours, theirs = os.pipe()
@@ -223,7 +285,7 @@ def run_child_and_kill_it(home: Path, mode: str, seed: int) -> list[dict[str, An
     if pid == 0:
         try:
             os.close(ours)
-            work_until_killed(home, mode, theirs, seed)
+            work_until_killed(place, mode, theirs, seed)
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's code
             traceback.print_exc()
         finally:
@@ -242,12 +304,6 @@ def run_child_and_kill_it(home: Path, mode: str, seed: int) -> list[dict[str, An
     return [json.loads(line) for line in lines]
 
 
-def history_of(registry: Registry) -> list[Event]:
-    """Return every event of every model by its place in the order."""
-    names = [summary.name for summary in registry.models()]
-    return sorted((event for name in names for event in registry.history(name)), key=lambda event: event.seq)
-
-
 def is_recorded(change: dict[str, Any], events: list[Event]) -> bool:
     """Say whether an acknowledged change stands in the history."""
     if "digest" in change:
@@ -263,10 +319,15 @@ def is_recorded(change: dict[str, Any], events: list[Event]) -> bool:
     )
 
 
-def compare(home: Path, before: list[Event], changes: list[dict[str, Any]], figures: Figures) -> list[Event]:
+def compare(
+    place: Place, before: list[Event], changes: list[dict[str, Any]], figures: Figures
+) -> list[Event]:
     """Open the registry after a kill, hold it against every promise, and return its history."""
-    with open_registry(home) as registry:
-        events = history_of(registry)
+    place.wait_for_the_dead()
+    with place.open() as registry:
+        broken = registry.verify_audit()
+        require(broken is None, "the chain of events holds:", broken)
+        events = registry.audit()
         require(events[: len(before)] == before, "the history only grows")
         new = events[len(before) :]
         lost = [change for change in changes if not is_recorded(change, new)]
@@ -276,10 +337,11 @@ def compare(home: Path, before: list[Event], changes: list[dict[str, Any]], figu
         require(extra in {0, 1}, "at most one change was under way, but there are", extra)
         figures.unacknowledged_but_complete += extra
         figures.versions += sum(event.kind == "register" for event in new)
+        figures.promotions += sum(event.kind == "promote" for event in new)
         check_numbers(events)
         check_aliases(registry, events)
         check_versions(registry, new, changes, figures)
-        check_temporary_files(registry, home, figures)
+        check_temporary_files(registry, place.home, figures)
     return events
 
 
@@ -334,23 +396,42 @@ def check_temporary_files(registry: Registry, home: Path, figures: Figures) -> N
     require(not left, "no temporary file is left:", left)
 
 
-def run(cycles: int, mode: str, seed: int) -> Figures:
+@contextlib.contextmanager
+def fresh_place(database: str, numbers: Iterator[int]) -> Iterator[Place]:
+    """Give a home folder that does not exist yet and, on a server, an empty schema; both are removed."""
+    with tempfile.TemporaryDirectory(prefix="kill9-") as folder:
+        home = Path(folder) / "home"
+        if not database:
+            yield Place(home, "")
+            return
+        import psycopg
+
+        schema = f"kill9_{os.getpid()}_{next(numbers)}"
+        mark = "&" if "?" in database else "?"
+        address = f"{database}{mark}application_name={schema}&options=-csearch_path%3D{schema}"
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(f"CREATE SCHEMA {schema}")
+            yield Place(home, address)
+            admin.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def run(cycles: int, mode: str, seed: int, database: str) -> Figures:
     """Run all cycles, with a fresh home folder from time to time, and return the figures."""
     figures = Figures()
+    numbers = itertools.count(1)
     started = time.perf_counter()
     for first in range(0, cycles, CYCLES_PER_HOME):
-        with tempfile.TemporaryDirectory(prefix="kill9-") as folder:
-            home = Path(folder) / "home"
+        with fresh_place(database, numbers) as place:
             events: list[Event] = []
             for cycle in range(first, min(first + CYCLES_PER_HOME, cycles)):
                 if mode == "push":
-                    lay_bundles(home, seed + cycle)
-                changes = run_child_and_kill_it(home, mode, seed + cycle)
+                    lay_bundles(place.home, seed + cycle)
+                changes = run_child_and_kill_it(place, mode, seed + cycle)
                 figures.cycles += 1
                 figures.acknowledged += len(changes)
                 figures.killed_before_first_acknowledgement += not changes
-                events = compare(home, events, changes, figures)
-            with open_registry(home) as registry:
+                events = compare(place, events, changes, figures)
+            with place.open() as registry:
                 found = registry.check()
                 require(not found, "the whole registry is sound:", found)
             figures.homes += 1
@@ -363,10 +444,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cycles", type=int, default=1000)
     parser.add_argument("--mode", choices=sorted(MODES), default="registry")
+    parser.add_argument("--database", default="", help="a PostgreSQL database; without it, SQLite")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     options = parser.parse_args()
     try:
-        figures = run(options.cycles, options.mode, options.seed)
+        figures = run(options.cycles, options.mode, options.seed, options.database)
     except (BrokenPromiseError, FairwayError):
         traceback.print_exc()
         again = f"--mode {options.mode} --cycles {options.cycles} --seed {options.seed}"

@@ -260,7 +260,7 @@ def test_a_lock_of_somebody_else_is_waited_for_and_then_said(url: str) -> None:
     """For as long as was said, and with what to look for; nothing was changed."""
     store = open_postgres(url, busy_timeout_s=0.3)
     with session(url) as other:
-        other.execute("LOCK TABLE models, events")
+        other.execute("LOCK TABLE models, events, chain")
         for ask in ask_everything(store):
             started = time.monotonic()
             with pytest.raises(RegistryBusy, match="locked by another session") as caught:
