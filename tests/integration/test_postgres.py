@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import sql
 
+from fairway.bundle.bundle import build_bundle
 from fairway.errors import (
     FairwayError,
     RegistryBusy,
@@ -29,6 +31,7 @@ from fairway.registry.metadata.postgres import PostgresDatabase
 from fairway.registry.metadata.schema import tables
 from fairway.registry.metadata.sql import SqlMetadata, open_postgres
 from fairway.registry.metadata.views import REVISIONS
+from fairway.registry.registry import open_registry
 
 Server = Any  # tests/conftest.py: Postgres
 
@@ -271,6 +274,37 @@ def test_a_lock_of_somebody_else_is_waited_for_and_then_said(url: str) -> None:
     store.close()
 
 
+def test_a_lock_whose_row_was_replaced_meanwhile_is_still_the_lock(store: SqlMetadata, url: str) -> None:
+    """A restore deletes the row and writes it anew, while a writer waits for it."""
+    done = threading.Event()
+
+    def write() -> None:
+        point(store)
+        done.set()
+
+    with session(url) as other:
+        rows = other.execute("DELETE FROM chain RETURNING id, seq, hash").fetchall()
+        thread = threading.Thread(target=write)
+        thread.start()
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        with session(url) as watcher:
+            watcher.autocommit = True
+            wait_for(lambda: watcher.execute(waits).fetchone() != (0,))
+        other.execute("INSERT INTO chain VALUES (%s, %s, %s)", rows[0])
+    thread.join(30)
+
+    assert done.is_set()
+
+
+def test_a_registry_without_its_head_is_damaged(store: SqlMetadata, url: str) -> None:
+    """Nobody may write where nobody can be locked out."""
+    with session(url) as other:
+        other.execute("DELETE FROM chain")
+
+    with pytest.raises(RegistryInvalid, match="head of its events"):
+        point(store)
+
+
 def test_others_are_waited_for_five_seconds(url: str) -> None:
     """The default of every caller."""
     assert PostgresDatabase(url).busy_timeout_s == 5.0
@@ -297,6 +331,26 @@ def test_a_server_that_is_away_is_told_at_once_and_found_again(postgres: Server,
     assert answers(store)
     assert store.change_token() != token
     store.close()
+
+
+def test_a_registry_goes_on_after_its_server_was_away(postgres: Server, home: Path, url: str) -> None:
+    """Nothing has to be opened again: versions are registered, moved and verified as before."""
+    facts = {"flavor": "sklearn", "created": "", "model_type": "", "python": "", "fairway": ""}
+    bundle = build_bundle({"model.bin": b"weights"}, name="coffee", **facts)
+    with open_registry(home, database=url) as registry:
+        registry.register(bundle, actor="ada")
+        postgres.stop()
+        try:
+            with pytest.raises(StoreUnavailable):
+                registry.promote("coffee", 1, actor="ada", expected=None)
+            with pytest.raises(StoreUnavailable):
+                registry.resolve("coffee")
+        finally:
+            postgres.start()
+        assert wait_for(lambda: registry.promote("coffee", 1, actor="ada", expected=None).seq == 2) < 10
+        assert registry.open(registry.resolve("coffee@production")).digest == bundle.digest
+        assert registry.verify_audit() is None
+        assert registry.check() == []
 
 
 def test_a_server_that_hangs_is_told_and_found_again(postgres: Server, store: SqlMetadata) -> None:

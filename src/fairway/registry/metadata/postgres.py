@@ -171,8 +171,7 @@ class PostgresDatabase(Database):
         The lock comes before anything is read, and every statement sees what was committed before it.
         """
         with self.engine.connect() as connection, connection.begin() as transaction:
-            if connection.execute(text(_WRITE_LOCK)).first() is None:
-                raise self._invalid("is damaged (the head of its events is missing)")
+            self._lock(connection)
             yield connection
             try:
                 transaction.commit()
@@ -226,6 +225,11 @@ class PostgresDatabase(Database):
             yield
         except (SQLAlchemyError, psycopg.Error) as cause:
             raise self._translated(cause) from cause
+
+    def _lock(self, connection: Connection) -> None:
+        """Take the write lock; the row of a restore that went before us is found at the second look."""
+        if not any(connection.execute(text(_WRITE_LOCK)).first() for _ in range(2)):
+            raise self._invalid("is damaged (the head of its events is missing)")
 
     def _orphans(self, connection: Connection, table: Any) -> Iterator[str]:
         """Yield what is said of rows that refer to no row; only a restore that went wrong leaves some."""
