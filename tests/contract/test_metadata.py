@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from fairway.errors import RegistryBusy, StoreUnavailable
+from fairway.registry.audit import verify
 from fairway.registry.metadata.base import Metadata
 from fairway.registry.metadata.sql import open_postgres, open_sqlite
 from fairway.registry.metadata.views import open_reader
-from fairway.registry.records import AttachmentRecord, Event, ModelSummary, Version
+from fairway.registry.records import AttachmentRecord, Event, KeyRecord, ModelSummary, Version
 
 Open = Callable[..., Metadata]
 
@@ -306,6 +308,98 @@ def test_what_was_written_is_there_after_closing(store: Metadata, reopen: Open) 
         assert view.versions("coffee") == [version("coffee", 1)]
     assert again.check() == []
     again.close()
+
+
+def test_names_are_sorted_by_their_letters_alone(store: Metadata) -> None:
+    """Whatever language the database sorts by."""
+    names = ["a-b", "a.b", "a0", "a_b", "ab", "b"]
+    for name in reversed(names):
+        register(store, name)
+    for name in reversed(names):
+        point(store, name, 1, model="b")
+        with store.write() as change:
+            change.attach(attachment("1", name=name))
+
+    with store.read() as view:
+        assert [model.name for model in view.models()] == names
+        assert list(view.targets("b")) == names
+        assert list(view.attachments("a" * 64)) == names
+        assert [record.name for record in view.all_attachments()] == names
+
+
+def test_events_of_all_kinds_are_a_chain(store: Metadata) -> None:
+    """Numbered without gaps, also after a transaction that was undone; the head is the last."""
+
+    def undone() -> None:
+        with store.write() as change:
+            change.append(Event(kind="check", model="coffee", version=1, at=AT, actor="eve"))
+            raise KeyError
+
+    register(store)
+    with pytest.raises(KeyError):
+        undone()
+    told = Event(
+        kind="export", model=None, at=AT, actor="Zoë", subject="a.zip", details={"ü": [1, None, 0.1]}
+    )
+    with store.write() as change:
+        assert change.append(told) == 2
+    register(store, "tea")
+
+    with store.read() as view:
+        events = view.audit()
+        assert [event.seq for event in events] == [1, 2, 3]
+        assert view.audit(after=1, limit=1) == [events[1]]
+        assert view.audit(model="tea") == [events[2]]
+        assert verify(events, view.head()) is None
+        assert (view.head().seq, view.head().hash) == (3, events[-1].hash)
+    assert dataclasses.replace(events[1], seq=0, hash="") == told
+
+
+def test_a_deleted_version_is_only_seen_by_who_asks_for_it(store: Metadata) -> None:
+    """Its row stays, and its number is not given again."""
+    register(store)
+    register(store)
+    with store.write() as change:
+        change.delete_version("coffee", 2, at=AT)
+
+    with store.read() as view:
+        assert view.versions("coffee") == [version("coffee", 1)]
+        assert view.version("coffee", 2) is None
+        assert view.version("coffee", 2, deleted=True) == dataclasses.replace(
+            version("coffee", 2), deleted_at=AT
+        )
+        assert view.digests() == {version("coffee", 1).digest}
+        assert view.models()[0].latest == 1
+    assert register(store) == 3
+
+
+def test_keys_are_kept_without_their_secret(store: Metadata) -> None:
+    """As they were made, with what happened to them since; the first revocation counts."""
+    made = [
+        KeyRecord(
+            id=name * 8,
+            name="größer",
+            secret_hash="0" * 64,
+            role="predict",
+            models=("coffee*", "tea"),
+            created_at=AT,
+            created_by="ada",
+        )
+        for name in ("a", "B")
+    ]
+    with store.write() as change:
+        for record in made:
+            change.add_key(record)
+    for at in ("2026-02", "2026-03"):
+        with store.write() as change:
+            change.revoke_key("aaaaaaaa", at=at)
+    store.note_key_uses({"BBBBBBBB": "2026-04", "nobody": "2026-04"})
+
+    with store.read() as view:
+        used = dataclasses.replace(made[1], last_used_at="2026-04")
+        assert view.keys() == [used, dataclasses.replace(made[0], revoked_at="2026-02")]
+        assert view.key("BBBBBBBB") == used
+        assert view.key("nobody") is None
 
 
 def attachment(digest: str, *, subject: str = "a" * 64, name: str = "compiled") -> AttachmentRecord:

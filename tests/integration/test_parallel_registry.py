@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pytest
+
+from fairway.bundle.bundle import build_bundle
+from fairway.errors import Conflict
+from fairway.registry.records import Move
 from fairway.registry.registry import open_registry
 
 N_PROCESSES = 4
@@ -24,18 +30,26 @@ bundle = build_bundle(
 )
 print("ready", flush=True)
 sys.stdin.readline()
-with open_registry(Path(sys.argv[1])) as registry:
+with open_registry(Path(sys.argv[1]), database=sys.argv[2]) as registry:
     numbers = [registry.register(bundle, actor="ada").version for _ in range({N_REGISTERS})]
     registry.move_alias("coffee", "production", numbers[-1], actor="ada")
 print(json.dumps(numbers))
 """
 
 
-def test_parallel_registers_of_the_same_bytes_all_succeed(home: Path) -> None:
+@pytest.fixture(params=["postgres", "sqlite"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Give the address of an empty database; empty for one in the home folder."""
+    return request.getfixturevalue("postgres").url() if request.param == "postgres" else ""
+
+
+def test_parallel_registers_of_the_same_bytes_all_succeed(home: Path, database: str) -> None:
     """From the first start on: one makes the tables, each call gets its own number, the blob is one."""
-    command = [sys.executable, "-c", PROGRAM]
+    command = [sys.executable, "-c", PROGRAM, str(home), database]
     workers = [
-        subprocess.Popen([*command, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(home), database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(N_PROCESSES)
     ]
     for worker in workers:
@@ -51,10 +65,43 @@ def test_parallel_registers_of_the_same_bytes_all_succeed(home: Path) -> None:
     assert sorted(number for numbers in answers for number in numbers) == list(
         range(1, N_PROCESSES * N_REGISTERS + 1)
     )
-    with open_registry(home) as registry:
+    with open_registry(home, database=database) as registry:
         assert len(registry.versions("coffee")) == N_PROCESSES * N_REGISTERS
         assert len(registry.history("coffee")) == N_PROCESSES * (N_REGISTERS + 1)
         moves = [event for event in registry.history("coffee") if event.kind == "alias"]
         assert registry.resolve("coffee@production").version == moves[-1].to_version
         assert registry.check() == []
+        assert registry.verify_audit() is None
     assert len([path for path in (home / "artifacts").rglob("*") if path.is_file()]) == 2
+
+
+def test_of_promotions_at_once_one_wins_and_the_others_are_told(home: Path, database: str) -> None:
+    """Each was decided upon what was live, which is no longer so for all but one."""
+    facts = {"flavor": "sklearn", "created": "", "model_type": "", "python": "", "fairway": ""}
+    bundle = build_bundle({"model.bin": b"weights"}, name="coffee", **facts)
+    start = threading.Barrier(N_PROCESSES)
+    told: list[Move | Conflict] = []
+
+    def promote(version: int) -> None:
+        with open_registry(home, database=database) as registry:
+            start.wait(60)
+            try:
+                told.append(registry.promote("coffee", version, actor="ada", expected=1))
+            except Conflict as error:
+                told.append(error)
+
+    with open_registry(home, database=database) as registry:
+        for _ in range(N_PROCESSES + 1):
+            registry.register(bundle, actor="ada")
+        registry.move_alias("coffee", "production", 1, actor="ada")
+        threads = [threading.Thread(target=promote, args=(n + 2,)) for n in range(N_PROCESSES)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        (won,) = [outcome for outcome in told if isinstance(outcome, Move)]
+        assert len(told) == N_PROCESSES
+        assert registry.resolve("coffee@production").version == won.to_version
+        assert [event.kind for event in registry.history("coffee")].count("promote") == 1
+        assert registry.verify_audit() is None

@@ -43,7 +43,8 @@ _CONNECT_OPTIONS: dict[str, Any] = {
     "tcp_user_timeout": 4_000,
     "application_name": "fairway",
 }
-_PING_S = 1.0
+_PING_S = 1.0  # then there is time left for a new connection
+_WATCH_S = 2.0
 _GRACE_S = 1.0
 
 # The server ends what nobody waits for any more, and gives the write lock of a vanished machine back.
@@ -86,7 +87,7 @@ class _Connection(psycopg.Connection[Any]):
     libpq waits for an answer forever, and a machine that hangs still acknowledges every packet.
     """
 
-    silence_s: float | None = _PING_S
+    silence_s: float | None = _CONNECT_OPTIONS["connect_timeout"]
 
     def wait(self, gen: PQGen[Result], *args: Any, **options: Any) -> Result:
         if self.silence_s is None:
@@ -298,12 +299,12 @@ class PostgresDatabase(Database):
         event.listen(engine, "do_connect", self._connect)
         event.listen(engine, "connect", self._prepare)
         event.listen(engine, "checkout", self._expect_work)
-        event.listen(engine, "checkin", _expect_ping)
+        event.listen(engine, "checkin", _expect_ping)  # codespell:ignore checkin
         return engine
 
     def _connect(
         self, _dialect: object, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> psycopg.Connection[Any]:
+    ) -> _Connection:
         try:
             return _Connection.connect(*arguments, **options)
         except psycopg.Error as error:
@@ -322,6 +323,7 @@ class PostgresDatabase(Database):
         except BaseException:
             connection.close()
             raise
+        connection.silence_s = _WATCH_S
         return connection
 
     def _prepare(self, connection: psycopg.Connection[Any], _record: object) -> None:
@@ -336,7 +338,7 @@ class PostgresDatabase(Database):
 
 
 def _expect_ping(connection: _Connection | None, _record: object) -> None:
-    """Have a connection that waits in the pool be given up soon: there is time for a new one then."""
+    """Have a connection that waits in the pool be given up soon if it does not answer the next ping."""
     if connection is not None:
         connection.silence_s = _PING_S
 
