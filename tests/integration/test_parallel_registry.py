@@ -15,7 +15,7 @@ from fairway.errors import Conflict
 from fairway.registry.records import Move
 from fairway.registry.registry import open_registry
 
-N_PROCESSES = 4
+N_PROCESSES = 3
 N_REGISTERS = 5
 
 PROGRAM = f"""
