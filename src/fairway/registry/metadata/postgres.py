@@ -45,7 +45,7 @@ _CONNECT_OPTIONS: dict[str, Any] = {
 }
 _PING_S = 1.0  # then there is time left for a new connection
 _WATCH_S = 2.0
-_GRACE_S = 1.0
+_GRACE_S = 2.0
 
 # The server ends what nobody waits for any more, and gives the write lock of a vanished machine back.
 _SESSION = """
@@ -330,7 +330,7 @@ class PostgresDatabase(Database):
         """Set up a new session, outside of any transaction, which might undo it."""
         before = connection.autocommit
         connection.autocommit = True
-        connection.execute(_SESSION, {"lock": f"{self.busy_timeout_s * 1e3:.0f}ms"})
+        connection.execute(_SESSION, {"lock": f"{max(1, self.busy_timeout_s * 1e3):.0f}ms"})
         connection.autocommit = before
 
     def _expect_work(self, connection: _Connection, _record: object, _proxy: object) -> None:
