@@ -96,7 +96,7 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     if paths and len(paths) == len(names):
         source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
     else:
-        source = RegistrySource(partial(open_stores, settings))
+        source = RegistrySource(partial(open_stores, settings), notify=log.event)
 
     limits = build_limits(settings)
     required = settings.server.require_signed_by

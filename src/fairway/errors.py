@@ -121,6 +121,7 @@ FAULT_CODES: dict[str, str] = {
     "json_duplicate_key": "A key stands twice in one object.",
     "encoding_invalid": "The text holds half of a surrogate pair.",
     "json_number_range": "An integer has more digits than can be read.",
+    "rule_failed": "A rule of a gate does not hold.",
 }
 
 
@@ -535,9 +536,10 @@ class NothingToRollBack(RegistryError):
     title = "There is nothing to roll back to"
     status = 409
 
-    def __init__(self, model: str, alias: str) -> None:
+    def __init__(self, model: str, alias: str, *, to: int | None = None) -> None:
+        target = "no earlier target" if to is None else f"no earlier target {model}:{to}"
         super().__init__(
-            f"{model}@{alias} has no earlier target to go back to",
+            f"{model}@{alias} has {target} to go back to",
             hint=f"see what happened with: fairway show {model} --history",
         )
 

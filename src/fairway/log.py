@@ -21,6 +21,8 @@ import msgspec
 
 EVENTS: dict[str, str] = {
     "access": "A call was answered; the only event that is buffered.",
+    "audit.head": "The newest event of the record, at the start and when it has changed, at most once a "
+    "minute; `fairway audit verify --head SEQ:HASH` compares with it.",
     "connection.failed": "Something went wrong below HTTP; `detail` holds the words of the library.",
     "environment.differs": "A package or Python is not the one that a model was packed with, `warning` where "
     "it matters; told at the load, if the original answers. The golden examples were answered all the same.",

@@ -11,6 +11,7 @@ Settings
 + explain               budget_s  max_rows  max_queue
 + log                   access  inputs  level
 + trust                 policy
++ gates                 rules by model (see `gates.py`); only in the file
 ```
 
 A value comes from the first of: command-line flag, environment variable `FAIRWAY_SECTION_FIELD`, the nearest
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from fairway.errors import SettingsError
+from fairway.gates import GateRules, read_gates
 
 FILE_NAME = "fairway.toml"
 HOME_FOLDER = ".fairway"
@@ -209,6 +211,7 @@ class Settings:
     explain: ExplainSettings = field(default_factory=ExplainSettings)
     log: LogSettings = field(default_factory=LogSettings)
     trust: TrustSettings = field(default_factory=TrustSettings)
+    gates: Mapping[str, GateRules] = field(default_factory=dict)
 
 
 _SECTIONS: dict[str, type[Any]] = {
@@ -219,6 +222,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "log": LogSettings,
     "trust": TrustSettings,
 }
+_GATE = "gate"
+"""The table of the file that `gates.py` reads; it is no setting that a flag or a variable could hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +287,7 @@ def load_settings(
         values["home"] = _default_home(folder, environ)
     sections = {name: kind(**_section_values(values, name)) for name, kind in _SECTIONS.items()}
     top = {key: values[key] for key in values if "." not in key}
-    return Settings(**top, **sections), origins
+    return Settings(gates=_read_gates(folder), **top, **sections), origins
 
 
 def settings_file(cwd: Path | None = None) -> Path:
@@ -380,7 +385,7 @@ class _Given:
 
 def _all_fields() -> Iterator[tuple[str, Field[Any]]]:
     for item in fields(Settings):
-        if item.name not in _SECTIONS:
+        if item.name not in _SECTIONS and item.name != "gates":
             yield item.name, item
         for inner in fields(_SECTIONS[item.name]) if item.name in _SECTIONS else ():
             yield f"{item.name}.{inner.name}", inner
@@ -422,10 +427,30 @@ def _from_environment(environ: Mapping[str, str], known: Mapping[str, Field[Any]
     return found
 
 
+def _read_gates(folder: Path) -> dict[str, GateRules]:
+    path, text, tree = _read_file(folder)
+    if path is None or _GATE not in tree:
+        return {}
+    return read_gates(tree[_GATE], place=lambda key: f"{path} {_place(text, key)}", folder=path.parent)
+
+
 def _from_file(folder: Path, known: Mapping[str, Field[Any]]) -> dict[str, _Given]:
+    path, text, tree = _read_file(folder)
+    found: dict[str, _Given] = {}
+    if path is None:
+        return found
+    for key, raw in _leaves(tree):
+        if key not in known:
+            _refuse_unknown(key, str(path), known)
+        found[key] = _Given(raw, f"{path} {_place(text, key)}", path.parent)
+    return found
+
+
+def _read_file(folder: Path) -> tuple[Path | None, str, dict[str, Any]]:
+    """Return the nearest file, its text and what it says."""
     path = _upward(folder, FILE_NAME, Path.is_file)
     if path is None:
-        return {}
+        return None, "", {}
     import tomllib
 
     try:
@@ -434,19 +459,14 @@ def _from_file(folder: Path, known: Mapping[str, Field[Any]]) -> dict[str, _Give
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"{path} cannot be read as TOML: {error}"
         raise SettingsError(message, hint="see the settings with: fairway settings --help") from error
-    found = {}
-    for key, raw in _leaves(tree):
-        if key not in known:
-            _refuse_unknown(key, str(path), known)
-        found[key] = _Given(raw, f"{path} {_place(text, key)}", path.parent)
-    return found
+    return path, text, tree
 
 
 def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         if name in _SECTIONS and isinstance(value, dict):
             yield from ((f"{name}.{inner}", raw) for inner, raw in value.items())
-        else:
+        elif name != _GATE:
             yield name, value
 
 

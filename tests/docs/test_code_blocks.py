@@ -73,7 +73,8 @@ def test_every_command_exists(block: Block) -> None:
         command = cli.get_command(click.Context(cli), verb) if verb else cli
         assert command is not None, f"{block}: there is no `fairway {verb}`"
         if isinstance(command, click.Group) and verb:
-            inner = command.commands.get(words[words.index(verb) + 1])
+            named = next(iter(words[words.index(verb) + 1 :]), "")
+            inner = command.commands.get(named) or command.commands.get(getattr(command, "default", ""))
             assert inner is not None, f"{block}: there is no `fairway {' '.join(words)}`"
             command = inner
         known = options_of(cli) | options_of(command) | {"--help", "-h"}

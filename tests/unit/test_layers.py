@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("flavors",),
     ("bundle",),
     ("settings", "plugins", "log", "messages"),
+    ("gates",),
     ("errors",),
 )
 ROW = {part: row for row, parts in enumerate(LAYERS) for part in parts}

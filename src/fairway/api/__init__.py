@@ -6,8 +6,20 @@ loads what it needs when it is called: `fairway --help` needs none of it.
 
 from __future__ import annotations
 
+from fairway.api.checking import check
 from fairway.api.diagnosis import Check, doctor
 from fairway.api.files import convert, inspect
+from fairway.api.lifecycle import (
+    approve,
+    audit,
+    delete,
+    diff,
+    history,
+    live_at,
+    promote,
+    protect,
+    verify_audit,
+)
 from fairway.api.packing import compile, pack, pull, push  # noqa: A004 - the verb
 from fairway.api.predicting import explain, load, predict, score
 from fairway.api.serving import bench, serve, tune
@@ -28,18 +40,27 @@ __all__ = [
     "ModelView",
     "Verification",
     "alias",
+    "approve",
+    "audit",
     "bench",
+    "check",
     "compile",
     "convert",
     "create_signing_key",
+    "delete",
+    "diff",
     "distrust_key",
     "doctor",
     "explain",
+    "history",
     "inspect",
     "list_models",
+    "live_at",
     "load",
     "pack",
     "predict",
+    "promote",
+    "protect",
     "pull",
     "push",
     "remove_alias",
@@ -52,4 +73,5 @@ __all__ = [
     "trusted_keys",
     "tune",
     "verify",
+    "verify_audit",
 ]

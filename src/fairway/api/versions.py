@@ -119,12 +119,26 @@ def remove_alias(reference: str, *, reason: str = "", home: str | Path | None = 
 
 
 def rollback(
-    model: str, alias: str = PRODUCTION, *, reason: str = "", home: str | Path | None = None
+    model: str,
+    alias: str = PRODUCTION,
+    *,
+    to: int | None = None,
+    reason: str = "",
+    home: str | Path | None = None,
 ) -> Move:
     """Let an alias stand for what it stood for before; done again it goes further back.
 
+    No gate stands in the way, and no approval is needed.
+
+    Args:
+        model: Name of the model.
+        alias: The alias.
+        to: How far back: the number of a version that it stood for before. Default: one step.
+        reason: Why; kept in the history.
+        home: Folder of the registry.
+
     Raises:
-        NothingToRollBack: The alias has no earlier target.
+        NothingToRollBack: The alias has no earlier target, or *to* is none.
     """
     with open_registry(settings_of(home)) as registry:
-        return registry.rollback(model, alias, actor=actor(), reason=reason)
+        return registry.rollback(model, alias, to=to, actor=actor(), reason=reason)

@@ -26,6 +26,9 @@ MANIFEST = "manifest.json"
 SEAL_PREFIX = "seal-"
 """How the names of seals begin (`signing.py`): signatures, which no compiler makes anew."""
 
+REPORTS = frozenset({"check"})
+"""Attachments that tell of a bundle and decide nothing of what it answers: no seal need cover them."""
+
 
 class AttachmentManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an attachment says of itself.
@@ -174,6 +177,7 @@ def find_attachments(
 
 def _remedy(name: str) -> str:
     made_by = "fairway sign" if name.startswith(SEAL_PREFIX) else "fairway compile"
+    made_by = "fairway check" if name in REPORTS else made_by
     return f"make the attachment again with {made_by}"
 
 

@@ -19,8 +19,8 @@ from typing import Literal
 
 import msgspec
 
+from fairway.bundle.attachment import REPORTS, Attachment, build_attachment
 from fairway.bundle.attachment import SEAL_PREFIX as PREFIX
-from fairway.bundle.attachment import Attachment, build_attachment
 from fairway.bundle.bundle import Bundle
 from fairway.bundle.keys import PublicKey, SigningKey
 from fairway.errors import ArtifactCorrupt, BundleTooNew
@@ -93,8 +93,12 @@ def seals_of(bundle: Bundle) -> list[Attachment]:
 
 
 def parts_of(bundle: Bundle) -> dict[str, str]:
-    """Return the digests that must be vouched for: the bundle's under the empty name, its attachments'."""
-    attached = {a.name: a.digest for a in bundle.attachments.values() if not is_seal(a)}
+    """Return the digests that must be vouched for: the bundle's under the empty name, its attachments'.
+
+    A report that is made after the bundle was sealed does not undo the seal.
+    """
+    decisive = [a for a in bundle.attachments.values() if not is_seal(a) and a.name not in REPORTS]
+    attached = {a.name: a.digest for a in decisive}
     return {"": bundle.digest, **attached}
 
 

@@ -15,7 +15,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +89,19 @@ class Table:
         return [dict(zip(names, row, strict=True)) for row in self.rows()]
 
 
-def read_table(source: Any) -> Table:
+def read_table(source: Any, *, texts: Collection[str] = ()) -> Table:
     """Read a table of examples.
 
     Args:
         source: Path of a `.csv`, `.parquet`, `.json` or `.ndjson` file (CSV and JSON also gzipped), a pandas,
             polars or pyarrow frame, a numpy array, a list of dicts, a list of texts, or a dict of lists.
+        texts: Columns of a CSV file whose cells are texts whatever they look like.
 
     Raises:
         ExampleInvalid: The source is none of these, is empty, or has columns of unequal length.
         MissingExtra: Parquet without pyarrow.
     """
-    table = _read(source)
+    table = _read(source, frozenset(texts))
     if not table.columns or len(table) == 0:
         raise ExampleInvalid(
             "the example table has no rows", hint="give some rows as they will arrive in production"
@@ -111,11 +112,11 @@ def read_table(source: Any) -> Table:
     return table
 
 
-def _read(source: Any) -> Table:
+def _read(source: Any, texts: frozenset[str] = frozenset()) -> Table:
     if isinstance(source, Table):
         return source
     if isinstance(source, str | Path):
-        return _read_file(Path(source))
+        return _read_file(Path(source), texts)
     if isinstance(source, Mapping):
         return _from_mapping(source)
     for module, reader in _FRAMES.items():
@@ -270,7 +271,7 @@ def _from_arrow(table: Any) -> Table:
 _FRAMES = {"pandas": _from_pandas, "polars": _from_polars, "pyarrow": _from_arrow, "numpy": _from_numpy}
 
 
-def _read_file(path: Path) -> Table:
+def _read_file(path: Path, texts: frozenset[str]) -> Table:
     try:
         data = path.read_bytes()
     except OSError as cause:
@@ -286,7 +287,7 @@ def _read_file(path: Path) -> Table:
     except UnicodeDecodeError as cause:
         raise ExampleInvalid(f"the example file {path} is not UTF-8 text") from cause
     if suffix in {".csv", ".tsv"}:
-        return _read_csv(text, delimiter="\t" if suffix == ".tsv" else ",")
+        return _read_csv(text, delimiter="\t" if suffix == ".tsv" else ",", texts=texts)
     if suffix in {".ndjson", ".jsonl", ".json"}:
         return _read_json(text, path, lines=suffix != ".json")
     raise ExampleInvalid(
@@ -326,7 +327,7 @@ def _read_json(text: str, path: Path, *, lines: bool) -> Table:
     return _read(document)
 
 
-def _read_csv(text: str, *, delimiter: str) -> Table:
+def _read_csv(text: str, *, delimiter: str, texts: frozenset[str]) -> Table:
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as cause:
@@ -341,7 +342,8 @@ def _read_csv(text: str, *, delimiter: str) -> Table:
             raise ExampleInvalid(
                 f"row {number} of the CSV file has {len(row)} cells; the header has {len(header)}"
             )
-    return Table({name: csv_values([row[i] for row in body]) for i, name in enumerate(header)})
+    cells = {name: [row[i] for row in body] for i, name in enumerate(header)}
+    return Table({n: [c or None for c in v] if n in texts else csv_values(v) for n, v in cells.items()})
 
 
 def csv_values(cells: Sequence[str]) -> list[Any]:

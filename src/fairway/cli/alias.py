@@ -49,6 +49,8 @@ def print_move(face: Face, move: Move) -> None:
         for number in (move.from_version, move.to_version)
     )
     back = f"fairway alias {before} {move.alias}" if before else f"fairway alias {name} --remove"
+    if before and move.protected:
+        back = f"fairway promote {before}" + ("" if move.alias == "production" else f" --alias {move.alias}")
     undo = None if before == now else back
     if face.as_json:
         print_json({"reference": name, "from": before, "to": now, "seq": move.seq, "undo": undo})

@@ -89,11 +89,13 @@ def verb(
     return decorate
 
 
-def verbs(name: str, *, example: str) -> Callable[[Callable[[], None]], click.Group]:
+def verbs(
+    name: str, *, example: str, kind: type[click.Group] = click.Group
+) -> Callable[[Callable[[], None]], click.Group]:
     """Make a group of verbs out of a function whose docstring is the help; see `verb`."""
 
     def decorate(function: Callable[[], None]) -> click.Group:
-        group = click.group(name, epilog=_epilog(example))(function)
+        group = click.group(name, cls=kind, epilog=_epilog(example))(function)
         group.params.extend(common_options())
         return group
 

@@ -11,11 +11,11 @@ from fairway.cli.compile import serving
 from fairway.cli.options import Face, verb
 from fairway.cli.output import clean, moment, print_facts, print_json, print_table, say, say_text, size
 from fairway.cli.push import own_code
+from fairway.cli.story import print_moment, tell
 from fairway.errors import UsageError
 
 if TYPE_CHECKING:
     from fairway.api import ModelView
-    from fairway.registry.records import Event
 
 _LEVELS_SHOWN = 5
 _VALUE_CHARS = 40
@@ -23,27 +23,36 @@ _VALUE_CHARS = 40
 
 @verb(
     "show",
-    example="fairway show coffee\nfairway show coffee@production --card\nfairway show coffee --history",
+    example="fairway show coffee\nfairway show coffee@production --card\nfairway show coffee --history\n"
+    "fairway show coffee --at 2026-05-03T12:00",
 )
 @click.argument("reference")
 @click.option("--history", is_flag=True, help="What happened to the model: who, when, from, to, why.")
 @click.option("--card", is_flag=True, help="The model card, in Markdown.")
-def command(face: Face, /, *, reference: str, history: bool, card: bool) -> None:
+@click.option("--at", metavar="TIME", help="What was live then: 2026-05-03T12:00, or 7d for seven days ago.")
+def command(face: Face, /, *, reference: str, history: bool, card: bool, at: str | None) -> None:
     """Print what is known of a version, its story, or its card.
 
     REFERENCE is a model, a version such as coffee:3, or an alias such as coffee@production.
+
+    A time without an offset is local time, and a date its first moment.
     """
-    if history and card:
-        raise UsageError("--history and --card exclude each other", hint=f"fairway show {reference} --card")
+    if history + card + (at is not None) > 1:
+        raise UsageError(
+            "--history, --card and --at exclude each other", hint=f"fairway show {reference} --card"
+        )
     from fairway import api
 
-    view = api.show(reference, home=face.home)
     if history:
-        if face.as_json:
-            print_json(view.history)
-        else:
-            say(*map(tell, view.history))
-    elif card:
+        events = api.history(reference, home=face.home)
+        print_json(events) if face.as_json else say(*map(tell, events))
+        return
+    if at is not None:
+        found = api.live_at(reference, at, home=face.home)
+        print_json(found) if face.as_json else print_moment(found, at)
+        return
+    view = api.show(reference, home=face.home)
+    if card:
         if face.as_json:
             print_json({"reference": view.version.reference, "card": view.card})
         else:
@@ -112,19 +121,3 @@ def _some(values: tuple[object, ...]) -> str:
 def _cut(value: object) -> str:
     text = clean("" if value is None else value)
     return text if len(text) <= _VALUE_CHARS else text[: _VALUE_CHARS - 3] + "..."
-
-
-def tell(event: Event) -> str:
-    """Return one sentence about an event: when, who, what, why."""
-    name = f"{event.model}@{event.alias}"
-    before, now = f"{event.model}:{event.from_version}", f"{event.model}:{event.to_version}"
-    if event.kind == "register":
-        what = f"registered {event.model}:{event.version}"
-    elif event.to_version is None:
-        what = f"removed {name}, which was {before}"
-    elif event.from_version is None:
-        what = f"set {name} to {now}"
-    else:
-        what = f"{'rolled back' if event.kind == 'rollback' else 'moved'} {name} from {before} to {now}"
-    why = f" ({event.reason})" if event.reason else ""
-    return f"{moment(event.at)}  {event.actor}  {what}{why}"

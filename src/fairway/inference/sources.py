@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,33 @@ if TYPE_CHECKING:  # a bundle is served without the registry's libraries
     from fairway.registry.registry import Registry
 
 
+HEAD_INTERVAL_S = 60.0
+"""The head of the record is told no more often."""
+
+
 class RegistrySource:
     """Implement `fairway.inference.pool.Source` for a registry.
 
     Args:
         open_registry: Opens the registry; called when it is first asked, and again after `close`.
+        notify: Gets the head of the record (`audit.head`) at the start and when it has changed: in a log that
+            is kept elsewhere it shows later whether the record was cut off or written anew.
+        clock: Gives monotonic seconds.
     """
 
-    def __init__(self, open_registry: Callable[[], Registry]) -> None:
+    def __init__(
+        self,
+        open_registry: Callable[[], Registry],
+        *,
+        notify: Callable[..., None] = lambda *_, **__: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._open_registry = open_registry
+        self._notify = notify
+        self._clock = clock
+        self._seen: object = self  # no token is equal to it
+        self._told: object = None
+        self._next = clock()
         self._opening = threading.Lock()
         self._opened: Registry | None = None
 
@@ -55,7 +74,17 @@ class RegistrySource:
 
     def token(self) -> object:
         """Return the registry's change token."""
-        return self._registry.change_token()
+        token = self._registry.change_token()
+        if token != self._seen and self._clock() >= self._next:
+            self._tell_head()
+            self._seen = token
+        return token
+
+    def _tell_head(self) -> None:
+        head = self._registry.head()
+        if head != self._told:
+            self._notify("audit.head", seq=head.seq, hash=head.hash)
+            self._told, self._next = head, self._clock() + HEAD_INTERVAL_S
 
     def close(self) -> None:
         """Close the registry."""

@@ -38,8 +38,10 @@ def find_version(view: View, model: str, number: int) -> Version:
     # The comparison comes first because a database takes no integer of any size.
     found = view.version(model, number) if 0 < number <= latest else None
     if found is None:
-        was_there = 0 < number <= latest and view.version(model, number, deleted=True) is not None
-        hint = "it was deleted" if was_there else f"the highest version is {model}:{latest}"
+        gone = view.version(model, number, deleted=True) if 0 < number <= latest else None
+        deleted = gone.deleted_at if gone is not None else None
+        hint = f"it was deleted at {deleted}; its story: fairway show {model} --history"
+        hint = hint if deleted else f"the highest version is {model}:{latest}"
         raise VersionNotFound(model, number, hint=hint)
     return found
 

@@ -185,6 +185,7 @@ class Move:
         to_version: Number of the version now, or None if the alias was removed.
         seq: The event that says so. Equal numbers on both sides mean that nothing had to move; then it is
             the event that brought the alias there.
+        protected: Whether only promotions and rollbacks move the alias.
     """
 
     model: str
@@ -192,6 +193,7 @@ class Move:
     from_version: int | None
     to_version: int | None
     seq: int
+    protected: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from fairway.bundle.bundle import Bundle
 from fairway.bundle.manifest import Manifest
 from fairway.bundle.names import Reference, check_name, parse_reference
 from fairway.errors import (
+    AliasProtected,
     ArtifactDigest,
     Conflict,
     FairwayError,
@@ -39,7 +40,7 @@ from fairway.errors import (
 from fairway.registry.artifacts.base import Artifacts
 from fairway.registry.artifacts.local import LocalArtifacts
 from fairway.registry.audit import Broken, verify
-from fairway.registry.history import replay
+from fairway.registry.history import protection, replay, until
 from fairway.registry.lookup import alias_not_found, find_latest, find_version
 from fairway.registry.metadata.base import Change, Metadata, View
 from fairway.registry.records import (
@@ -77,7 +78,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _text_of(when: datetime) -> str:
+def text_of(when: datetime) -> str:
     """Return a time as events hold it, which can be compared as text."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -185,6 +186,47 @@ class Registry:
             )
         return record
 
+    def attach_check(
+        self,
+        attachment: Attachment,
+        version: Version,
+        *,
+        actor: str,
+        reason: str = "",
+        details: Mapping[str, Any],
+    ) -> int:
+        """Store the report of a check with the event that names it, both or neither, and return its `seq`.
+
+        Args:
+            attachment: The report. It takes the place of the one before.
+            version: The version that was checked.
+            actor: Who checked it.
+            reason: Why.
+            details: What the event says; the digest of the report is added as `report`.
+
+        Raises:
+            VersionNotFound: The version was deleted meanwhile.
+            StorageFull: There is no space left; what was attached before still counts.
+        """
+        _check_texts(actor, reason)
+        at = self._timestamp()
+        record = self._store_attachment(attachment, at, actor)
+        with self.metadata.write() as change:
+            find_version(change, version.model, version.version)
+            change.attach(record)
+            return change.append(
+                Event(
+                    kind="check",
+                    model=version.model,
+                    version=version.version,
+                    at=at,
+                    actor=actor,
+                    reason=reason,
+                    subject=record.subject,
+                    details={**details, "report": record.digest},
+                )
+            )
+
     def attachment(self, digest: str, name: str) -> Attachment | None:
         """Return what was attached last under a name to the bundle of a digest, or None.
 
@@ -275,6 +317,7 @@ class Registry:
             VersionNotFound: The model has no such version.
             NameInvalid: The alias is outside the grammar of names.
             Conflict: The alias does not point to what was expected.
+            AliasProtected: Only a promotion or a rollback may move it.
         """
         return self._point("alias", model, alias, version, actor=actor, reason=reason, expected=expected)
 
@@ -301,7 +344,7 @@ class Registry:
             details: What the decision was based on, as JSON has it.
 
         Raises:
-            FairwayError: As `move_alias` does.
+            FairwayError: As `move_alias` does, but for the protection: whoever promotes has looked at it.
         """
         return self._point(
             "promote", model, alias, version, actor=actor, reason=reason, expected=expected, details=details
@@ -327,6 +370,8 @@ class Registry:
             current = change.targets(model).get(alias)
             if expected is not ANY and current != expected:
                 raise _conflict(model, alias, current, expected)
+            if kind == "alias" and current != version:
+                _check_unprotected(change, model, alias, f"fairway promote {model}:{version}")
             if current == version:
                 seq = next(e.seq for e in reversed(change.events(model, alias=alias)) if e.kind in MOVES)
                 return Move(model, alias, from_version=current, to_version=version, seq=seq)
@@ -349,6 +394,7 @@ class Registry:
         Raises:
             ModelNotFound: No model has this name.
             AliasNotFound: The model has no such alias.
+            AliasProtected: Only a promotion or a rollback may move it.
         """
         _check_texts(actor, reason)
         with self.metadata.write() as change:
@@ -356,6 +402,7 @@ class Registry:
             targets = change.targets(model)
             if alias not in targets:
                 raise alias_not_found(model, alias, targets)
+            _check_unprotected(change, model, alias, f"fairway rollback {model}")
             event = Event(
                 kind="alias_removed",
                 model=model,
@@ -368,27 +415,44 @@ class Registry:
             )
             return Move(model, alias, event.from_version, event.to_version, seq=change.append(event))
 
-    def rollback(self, model: str, alias: str = PRODUCTION, *, actor: str, reason: str = "") -> Move:
+    def rollback(
+        self,
+        model: str,
+        alias: str = PRODUCTION,
+        *,
+        actor: str,
+        reason: str = "",
+        to: int | None = None,
+    ) -> Move:
         """Point an alias to where it pointed before its last move.
 
         Done again it goes one step further back; it never returns to what was rolled back, and it passes over
         versions that were deleted since.
 
+        Args:
+            model: Name of the model.
+            alias: Name of the alias.
+            actor: Who rolls back.
+            reason: Why.
+            to: How far back: a version that the alias pointed to before. Default: one step.
+
         Raises:
             ModelNotFound: No model has this name.
             AliasNotFound: The model never had this alias.
-            NothingToRollBack: The alias has no earlier target.
+            NothingToRollBack: The alias has no earlier target, or *to* is none.
         """
         check_name("alias", alias)
         _check_texts(actor, reason)
         with self.metadata.write() as change:
             find_latest(change, model)
-            state = replay(change.events(model, alias=alias)).get(alias)
+            events = change.events(model, alias=alias)
+            state = replay(events).get(alias)
             if state is None:
                 raise alias_not_found(model, alias, change.targets(model))
-            earlier = state.earlier({version.version for version in change.versions(model)})
+            there = {version.version for version in change.versions(model)}
+            earlier = state.earlier(there if to is None else there & {to})
             if earlier is None:
-                raise NothingToRollBack(model, alias)
+                raise NothingToRollBack(model, alias, to=to)
             event = Event(
                 kind="rollback",
                 model=model,
@@ -399,7 +463,10 @@ class Registry:
                 actor=actor,
                 reason=reason,
             )
-            return Move(model, alias, event.from_version, event.to_version, seq=change.append(event))
+            protected = protection(events, alias) is not None
+            return Move(
+                model, alias, event.from_version, event.to_version, change.append(event), protected=protected
+            )
 
     def delete(self, model: str, version: int, *, actor: str, reason: str = "") -> Version:
         """Delete a version; its number is never given again, and its history stays.
@@ -476,9 +543,8 @@ class Registry:
     def at(self, model: str, when: datetime) -> dict[str, int]:
         """Return where the aliases of a model pointed at a time, by alias.
 
-        What happened after is left out by its place in the record, not by its own time: everything counts up
-        to the last event that bears this time or an earlier one, so that a clock that was set back does not
-        hide what happened before.
+        Everything counts up to the last event that bears this time or an earlier one; see
+        `fairway.registry.history.until`.
 
         Args:
             model: Name of the model.
@@ -487,10 +553,7 @@ class Registry:
         Raises:
             ModelNotFound: No model has this name.
         """
-        events = self.history(model)
-        latest = _text_of(when)
-        n_before = max((n for n, event in enumerate(events, start=1) if event.at <= latest), default=0)
-        states = replay(events[:n_before])
+        states = replay(until(self.history(model), text_of(when)))
         return {alias: state.target for alias, state in sorted(states.items()) if state.target is not None}
 
     # -- the record --------------------------------------------------------------------------------------
@@ -642,7 +705,7 @@ class Registry:
         return Attachment.from_files(manifest, lambda path: self.artifacts.read(manifest.files[path].sha256))
 
     def _timestamp(self) -> str:
-        return _text_of(self._clock())
+        return text_of(self._clock())
 
 
 def open_registry(home: Path, *, database: str = "", artifacts: str = "") -> Registry:
@@ -712,6 +775,17 @@ def _conflict(model: str, alias: str, current: int | None, expected: int | Anyth
         f"{model}@{alias} points to {now}, not to {before}: somebody else has moved it",
         hint=f"look at it with: fairway show {model}, then decide again",
     )
+
+
+def _check_unprotected(view: View, model: str, alias: str, instead: str) -> None:
+    found = protection(view.events(model, alias=alias), alias)
+    instead += "" if alias == PRODUCTION else f" --alias {alias}"
+    if found is not None:
+        raise AliasProtected(
+            f"{model}@{alias} is protected since {found.since} (by {found.actor}): "
+            "only a promotion or a rollback moves it",
+            hint=f"{instead}; or end the protection first: fairway protect {model}@{alias} --off",
+        )
 
 
 def _find_key(view: View, key_id: str) -> KeyRecord:

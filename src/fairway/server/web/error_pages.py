@@ -124,6 +124,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The key is valid, but its role does not allow this.",
         "Use a key with the role that the detail names.",
     ),
+    "rule_failed": (
+        "A rule of a gate does not hold, so the alias stays where it is. `errors[]` has an entry per rule.",
+        "The detail and the hint say what is asked for, and who has to run what.",
+    ),
     "schema_changed": (
         "The signature of the version differs so that callers of the live version would break.",
         "See how with `fairway diff`. If the callers are ready, promote with `--allow-schema-change`.",

@@ -1,0 +1,1 @@
+"""What a check found: the document, and the page that shows it."""
