@@ -211,9 +211,19 @@ def flavors() -> str:
     return "\n".join(rows)
 
 
+def gate_metrics() -> str:
+    """Return the metrics that a rule may limit."""
+    from fairway.gates import METRICS
+
+    lines = ["| metric | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {doc} |" for name, doc in METRICS.items()]
+    return "\n".join(lines)
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "cli.md": {"commands": commands},
     "flavors.md": {"flavors": flavors},
+    "gate-rules.md": {"metrics": gate_metrics},
     "errors.md": {"codes": error_codes, "faults": fault_codes},
     "log-events.md": {"events": log_events},
     "metrics.md": {"metrics": metrics, "buckets": buckets},

@@ -355,6 +355,8 @@ def render_reference() -> str:
         "",
         "A value comes from the first of: command-line flag, environment variable, the nearest",
         "`fairway.toml` upward from the working directory, default. Unknown names are errors.",
+        "",
+        "The tables `[gate.NAME]` of the file are the [rules of gates](gate-rules.md): `gates` in Python.",
     ]
     section = None
     for entry in describe_settings():

@@ -168,3 +168,25 @@ def test_the_generated_pages_are_up_to_date() -> None:
     done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, f"run `make docs`:\n{done.stdout}{done.stderr}"
+
+
+def test_every_rule_of_a_gate_is_documented() -> None:
+    """The page of rules names every key that `[gate.NAME]` takes, and every metric."""
+    from fairway.gates import METRICS, OF_A_CLASS, RULES
+
+    page = (REFERENCE / "gate-rules.md").read_text(encoding="utf-8")
+
+    assert not missing([*RULES, *METRICS], page)
+    assert all(f"{name}:CLASS" in page for name in OF_A_CLASS)
+
+
+def test_the_example_of_a_gate_is_one() -> None:
+    """The file that the page of rules shows is read without complaint."""
+    import tomllib
+
+    from fairway.gates import read_gates
+
+    page = (REFERENCE / "gate-rules.md").read_text(encoding="utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+
+    assert read_gates(tomllib.loads(text)["gate"])["coffee"].limits

@@ -17,8 +17,8 @@ from fairway.inference.loaded import LoadedModel, load_model
 from fairway.lifecycle.reporting.document import Latency
 from fairway.messages import Columns
 
-MAX_CALLS = 400
-MAX_SECONDS = 2.0
+MAX_CALLS = 300
+MAX_SECONDS = 1.0
 _WARM_CALLS = 5
 _VERDICT = b"fairway-memory "
 

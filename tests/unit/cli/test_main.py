@@ -61,7 +61,7 @@ def test_the_examples_of_the_help_can_be_parsed(verb: str) -> None:
 
 def test_every_file_of_a_verb_is_a_verb() -> None:
     """The folder and the list agree, and each verb stays small."""
-    shared = {"__init__", "explanation", "main", "options", "output", "story", "trial"}
+    shared = {"__init__", "checked", "explanation", "main", "options", "output", "story", "trial"}
     files = {verb.replace("-", "_") for verb in VERBS}
     assert {path.stem for path in CLI.glob("*.py")} - shared == files
     for name in files:

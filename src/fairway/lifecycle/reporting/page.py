@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _HERE = Path(__file__).parent / "templates"
-_WORDS = {"not_worse": "not worse"}
 _VERDICTS = ("better", "not_worse", "worse", "inconclusive")
 _MOST_COLUMNS = 40
 _NONE = "\N{EN DASH}"
@@ -48,9 +47,7 @@ def render(report: CheckReport) -> str:
 def _tally(report: CheckReport) -> str:
     """Return how the comparisons came out, in words."""
     counted = Counter[str](one.verdict for one in report.comparisons)
-    told = [
-        f"{_WORDS.get(verdict, verdict)} in {counted[verdict]}" for verdict in _VERDICTS if counted[verdict]
-    ]
+    told = [f"{plots.shown(verdict)} in {counted[verdict]}" for verdict in _VERDICTS if counted[verdict]]
     number = len(report.comparisons)
     return f"Of {number} metric{'s' if number > 1 else ''} it is {', '.join(told)}" if told else ""
 
@@ -83,7 +80,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"number": _number, "signed": _signed, "percent": _percent, "p": p_text, "shown": _shown}
+    made.filters |= {
+        "number": _number,
+        "signed": _signed,
+        "percent": _percent,
+        "p": p_text,
+        "shown": plots.shown,
+    }
     return made
 
 
@@ -106,9 +109,3 @@ def p_text(p: float | None) -> str:
     if p is None:
         return _NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _shown(text: str) -> str:
-    """Return a word of the document as people read it, without what cannot be seen."""
-    word = _WORDS.get(text, text)
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in word)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from fairway.lifecycle.reporting.document import Calibration, Curve, Metric, Segment
 
@@ -13,6 +13,7 @@ SIDE = 320
 _PAD = 40
 _ROW = (240, 34)
 _INSET = 8
+_WORDS = {"not_worse": "not worse"}
 
 Span = tuple[float, float]
 
@@ -142,7 +143,7 @@ class _Frame:
     def close(drawn: Sequence[Markup], title: str) -> Markup:
         """Return the drawing."""
         return Markup('<svg class="plot" viewBox="0 0 {0} {0}" role="img" aria-label="{1}">{2}</svg>').format(
-            SIDE, title, Markup("").join(drawn)
+            SIDE, shown(title), Markup("").join(drawn)
         )
 
 
@@ -180,7 +181,7 @@ def _whisker(scale: _Scale, low: float | None, high: float | None, value: float,
 
 def _row(drawn: Sequence[Markup], title: str) -> Markup:
     return Markup('<svg class="row" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        *_ROW, title, Markup("").join(drawn)
+        *_ROW, shown(title), Markup("").join(drawn)
     )
 
 
@@ -198,5 +199,11 @@ def _whole(low: float, high: float, step: float) -> range:
     return range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
 
 
+def shown(text: str) -> str:
+    """Return a word of the document as people read it, without what cannot be seen."""
+    word = _WORDS.get(text, text)
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in word)
+
+
 def _text(value: float | None) -> str:
-    return str(escape("" if value is None else f"{value:.4g}"))
+    return "" if value is None else f"{value:.4g}"

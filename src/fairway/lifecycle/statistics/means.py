@@ -70,7 +70,7 @@ class Rows:
             if self.counts is not None:
                 drawn = random.multinomial(self.total, self.counts / self.total, size=count)
             else:
-                places = random.integers(0, self.size, size=(count, self.size))
+                places = random.integers(0, self.size, size=(count, self.size), dtype=np.int32)
                 drawn = np.stack([np.bincount(row, minlength=self.size) for row in places])
             yield drawn / self.total
 
