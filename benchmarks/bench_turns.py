@@ -21,6 +21,7 @@ from fairway.assemble import build_app, build_pool
 from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
 from fairway.server.bench import InProcess, bodies_of, request_of
+from fairway.server.guard import open_guard
 from fairway.settings import load_settings
 
 CONNECTIONS = (1, 2, 4, 16)
@@ -63,7 +64,7 @@ async def answer(log: Log, home: Path, model: str, mode: str, connections: int) 
     """Return the seconds of the processor per call."""
     settings, _ = load_settings(flags={"home": str(home), "batching.mode": mode})
     pool = build_pool(settings, [model], log=log)
-    app = build_app(settings, pool, log=log)
+    app = build_app(settings, pool, guard=open_guard(), log=log)
     requests = itertools.cycle([request_of(body) for body in bodies_of(pool.served()[0], 1)])
     callers = [InProcess(app, Stopwatch()) for _ in range(connections)]
     for caller, request in zip(callers * 20, requests, strict=False):

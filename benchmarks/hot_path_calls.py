@@ -15,6 +15,7 @@ from fairway.assemble import build_app, build_pool
 from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
 from fairway.server.bench import InProcess, bodies_of, request_of
+from fairway.server.guard import open_guard
 from fairway.settings import load_settings
 
 
@@ -23,7 +24,7 @@ async def answer(log: Log, home: str, reference: str, *, rows: int, calls: int) 
     settings, _ = load_settings(flags={"home": home})
     pool = build_pool(settings, [reference], log=log)
     (model,) = pool.served()
-    connection = InProcess(build_app(settings, pool, log=log), Stopwatch())
+    connection = InProcess(build_app(settings, pool, guard=open_guard(), log=log), Stopwatch())
     requests = [request_of(body) for body in bodies_of(model, rows)]
     for request in itertools.islice(itertools.cycle(requests), calls):
         await connection.call(request)

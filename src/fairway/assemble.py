@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib.metadata
+import ipaddress
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fairway.bundle.admission import check_admitted, check_signed
 from fairway.bundle.bundle import Bundle, is_bundle, looks_like_path, open_bundle
+from fairway.errors import SettingsError
 from fairway.inference.engine import Engine, Recorder, Router
 from fairway.inference.explain.desk import ExplainLimits
 from fairway.inference.loaded import LoadedModel, load_model
@@ -21,9 +24,12 @@ from fairway.log import Log
 from fairway.protocols.base import Dialect
 from fairway.protocols.explaining import ExplainProtocol
 from fairway.protocols.native import NativeProtocol
+from fairway.registry.key_file import KeyFile
 from fairway.server.app import App, tell_lifetime
 from fairway.server.cells import SharedCounts
+from fairway.server.guard import Guard, Policy, is_loopback
 from fairway.server.handlers import EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE, Predictions
+from fairway.server.keyring import KeyRing, KeySource, RegistryKeys
 from fairway.server.metrics import Metrics
 from fairway.server.wire import Connection
 from fairway.settings import ExplainSettings, LimitsSettings, LogSettings, Settings
@@ -121,6 +127,7 @@ def build_app(
     settings: Settings,
     pool: Pool,
     *,
+    guard: Guard,
     log: Log,
     shared: SharedCounts | None = None,
     stopwatch: Stopwatch | None = None,
@@ -130,6 +137,7 @@ def build_app(
     Args:
         settings: Settings in force.
         pool: The models.
+        guard: Judges every request.
         log: Gets access lines and failures.
         shared: The counts that all workers share; for a worker.
         stopwatch: Times the stages of every call; for measurements, never for a server.
@@ -162,14 +170,76 @@ def build_app(
         explanations=serve(
             build_explain_protocol(settings.limits), routes=(EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE)
         ),
+        guard=guard,
         pool=pool,
         metrics=metrics,
         log=log,
         host=settings.server.host,
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
-        tasks=(partial(tell_lifetime, log, *lifetime), pool.watch, Connection.watch, metrics.watch),
+        tasks=(
+            partial(tell_lifetime, log, *lifetime),
+            pool.watch,
+            Connection.watch,
+            metrics.watch,
+            *guard.ring.tasks(),
+        ),
     )
+
+
+def build_guard(settings: Settings, names: Sequence[str], *, log: Log) -> Guard:
+    """Return the guard of a server, with the keys of the key file and of the registry read.
+
+    Args:
+        settings: Settings in force.
+        names: What is served, as for `build_pool`: with bundles there is no registry to ask.
+        log: Gets what becomes of the keys.
+
+    Raises:
+        SettingsError: Other machines reach the server, there is no key, and nobody said that none is needed.
+        FairwayError: The keys cannot be read.
+    """
+    server = settings.server
+    sources: dict[str, KeySource] = {}
+    if server.keys_file is not None:
+        sources["file"] = KeyFile(server.keys_file)
+    store = None
+    if server.auth != "off" and not (names and all(map(looks_like_path, names))):
+        sources["registry"] = store = RegistryKeys(partial(open_stores, settings))
+    ring = KeyRing(sources, store=store, notify=log.event)
+    if server.auth != "off":
+        ring.load()
+    guard = Guard(
+        ring,
+        Policy(
+            mode=server.auth,
+            public_form=server.public_form,
+            trusted_proxies=tuple(map(_network, server.trusted_proxies)),
+            user=_user(),
+        ),
+    )
+    if not guard.is_on and server.auth == "auto" and not is_loopback(server.host):
+        raise SettingsError(
+            f"without API keys everybody who reaches {server.host} could use the server",
+            hint="make a key: fairway keys create NAME --role predict; or say so: --no-auth",
+        )
+    return guard
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as cause:
+        raise SettingsError(
+            f"server.trusted_proxies holds {text[:60]!a}: {cause}", hint="such as 10.0.0.7 or 10.0.0.0/8"
+        ) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
 
 
 def _process_tree(shared: SharedCounts) -> Collector:

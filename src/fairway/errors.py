@@ -72,6 +72,8 @@ FairwayError
 |  + AuthInvalid           auth_invalid         an unknown, expired or revoked key
 |  + RoleDenied            role_denied          the key's role does not allow it
 |  + RateLimited           rate_limited         too many failed attempts
+|  + CrossSite             csrf                 a page of another site made a browser send it
+|  + HttpsRequired         https_required       a key would be sent in the clear
 + PredictionError          an honest 5xx
 |  + ModelFailed           model_error          the model raised on valid input
 |  + ModelContract         model_contract       the model answered with the wrong number of rows or outputs
@@ -830,6 +832,20 @@ class RateLimited(AccessError):
     code = "rate_limited"
     title = "Too many failed attempts"
     status = 429
+
+
+class CrossSite(AccessError):
+    """A browser sent this for a page of another site, or for one that was made for another session."""
+
+    code = "csrf"
+    title = "The page may not send this"
+
+
+class HttpsRequired(AccessError):
+    """A key would go over the network in the clear."""
+
+    code = "https_required"
+    title = "HTTPS is required"
 
 
 class PredictionError(FairwayError):

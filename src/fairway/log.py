@@ -26,6 +26,8 @@ EVENTS: dict[str, str] = {
     "connection.failed": "Something went wrong below HTTP; `detail` holds the words of the library.",
     "environment.differs": "A package or Python is not the one that a model was packed with, `warning` where "
     "it matters; told at the load, if the original answers. The golden examples were answered all the same.",
+    "keys.failed": "API keys cannot be read, or their use not noted; the last ones known stay in force.",
+    "keys.followed": "API keys can be read again.",
     "model.failed": "A model could not be loaded or proven; the version before it goes on serving.",
     "model.loaded": "A model was loaded and answered its golden examples; `predictor` says what answers.",
     "model.swapped": "Another version of a model serves now.",

@@ -78,6 +78,7 @@ class Call:
         model: Reference of the version that was chosen; empty until then.
         prediction: The answer, for the access log; None when there is none.
         turn: Where calls of other connections may be joined; None for a call that goes alone.
+        may_list: Whether the caller may be told which models there are.
     """
 
     # Nothing here refers back to the call: a body goes when its answer is sent, not with a later collection.
@@ -85,6 +86,7 @@ class Call:
         "body",
         "header",
         "id",
+        "may_list",
         "method",
         "model",
         "path",
@@ -105,6 +107,7 @@ class Call:
         self.model = ""
         self.prediction: Prediction | None = None
         self.turn: Any = None
+        self.may_list = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

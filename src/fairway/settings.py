@@ -5,6 +5,7 @@ Settings
 + home                  folder of the registry
 + registry  artifacts   where its rows and its files are, if not there
 + server                host  port  allowed_hosts  workers  predictor  require_signed_by
+                        auth  keys_file  public_form  trusted_proxies
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
                         predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
@@ -40,7 +41,8 @@ Origins: TypeAlias = Mapping[str, str]
 """Where the value of each setting came from, by dotted key such as `server.port`."""
 
 # Variables that tests and examples own; every other FAIRWAY_* name must be a setting.
-_FOREIGN_VARIABLES = re.compile(r"FAIRWAY_DATA|FAIRWAY_TEST_.*")
+_API_KEY = "FAIRWAY_API_KEY"
+_FOREIGN_VARIABLES = re.compile(rf"FAIRWAY_DATA|FAIRWAY_TEST_.*|{_API_KEY}")
 
 
 def _setting(
@@ -92,6 +94,23 @@ class ServerSettings:
         "Names or ids of trusted keys; a version is served only if one of them has signed all of it. "
         "Unset, nothing need be signed; set to nothing, it is refused.",
         not_empty=True,
+    )
+    auth: str = _setting(
+        "auto",
+        "Whether callers need an API key: `auto` asks for one as soon as there is one, and is refused on an "
+        "address that other machines reach while there is none; `off` never asks, `on` always.",
+        choices=("auto", "on", "off"),
+    )
+    keys_file: Path | None = _setting(  # noqa: RUF009 - as for `home`
+        None, "File of API keys, followed when it changes; they count beside those of the registry."
+    )
+    public_form: bool = _setting(
+        default=False, doc="Open the models' pages with their forms to callers without a key."
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "Addresses or networks of proxies before the server; what they say of a caller's address and of "
+        "HTTPS is believed.",
     )
 
 
@@ -306,6 +325,14 @@ def child_environment(values: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **{variables[key]: value for key, value in values.items()}}
 
 
+def api_key(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the API key that clients send if none is given to them, from `FAIRWAY_API_KEY`.
+
+    It is no setting: a secret is neither written into `fairway.toml` nor shown by `fairway settings`.
+    """
+    return environ.get(_API_KEY, "").strip() or None
+
+
 def handed_on(names: Collection[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of these names that are set: all that a restricted process is to know of them."""
     return {name: environ[name] for name in names if name in environ}
@@ -357,6 +384,9 @@ def render_reference() -> str:
         "`fairway.toml` upward from the working directory, default. Unknown names are errors.",
         "",
         "The tables `[gate.NAME]` of the file are the [rules of gates](gate-rules.md): `gates` in Python.",
+        "",
+        "Clients take the API key that they send from the variable `FAIRWAY_API_KEY`. It is no setting: it",
+        "is shown nowhere, and stands in no file of settings.",
     ]
     section = None
     for entry in describe_settings():
@@ -591,6 +621,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "bool": _read_boolean,
     "tuple[str, ...]": _read_names,
     "Path": _read_path,
+    "Path | None": _read_path,
 }
 _KINDS = {
     "str": "a text",
@@ -599,6 +630,7 @@ _KINDS = {
     "bool": "true or false",
     "tuple[str, ...]": "a list of texts (comma-separated in a variable)",
     "Path": "a path",
+    "Path | None": "a path",
 }
 
 
@@ -611,6 +643,8 @@ def _kind(item: Field[Any]) -> str:
 
 
 def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(value) if isinstance(value, tuple) else str(value)

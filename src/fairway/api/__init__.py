@@ -6,6 +6,7 @@ loads what it needs when it is called: `fairway --help` needs none of it.
 
 from __future__ import annotations
 
+from fairway.api.access import create_key, list_keys, revoke_key, rotate_key
 from fairway.api.checking import check
 from fairway.api.diagnosis import Check, doctor
 from fairway.api.files import convert, inspect
@@ -46,6 +47,7 @@ __all__ = [
     "check",
     "compile",
     "convert",
+    "create_key",
     "create_signing_key",
     "delete",
     "diff",
@@ -54,6 +56,7 @@ __all__ = [
     "explain",
     "history",
     "inspect",
+    "list_keys",
     "list_models",
     "live_at",
     "load",
@@ -64,7 +67,9 @@ __all__ = [
     "pull",
     "push",
     "remove_alias",
+    "revoke_key",
     "rollback",
+    "rotate_key",
     "score",
     "serve",
     "show",

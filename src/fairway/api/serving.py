@@ -12,7 +12,10 @@ from fairway.api._common import outside_loop, settings_of
 from fairway.errors import UsageError
 
 if TYPE_CHECKING:
+    from fairway.inference.pool import Pool
+    from fairway.server.app import App
     from fairway.server.bench import HotPath
+    from fairway.server.cells import SharedCounts
     from fairway.settings import Settings
     from fairway.tuning.trials import Tuning
 
@@ -24,6 +27,8 @@ def serve(
     predictor: str | None = None,
     workers: int | str | None = None,
     require_signed_by: Sequence[str] = (),
+    auth: bool | None = None,
+    keys_file: str | Path | None = None,
     home: str | Path | None = None,
 ) -> None:
     """Serve models over HTTP until stopped.
@@ -38,14 +43,17 @@ def serve(
             needed to serve from.
         require_signed_by: Names or ids of trusted keys. A version that none of them has signed whole is not
             served, also when an alias moves to it later. Default: the setting.
+        auth: Whether callers need an API key. Default: the setting, by which they do once there is one.
+        keys_file: File of API keys.
         home: Folder of the registry.
 
     Raises:
         NotSigned: A required key has not signed a model, or not all of it.
         PortInUse: Another process listens there.
+        SettingsError: Other machines reach the address, and there is no key.
         FairwayError: A model cannot be found, loaded or trusted.
     """
-    from fairway.assemble import build_app, build_log, build_pool
+    from fairway.assemble import build_app, build_guard, build_log, build_pool
     from fairway.server.listen import listen, run
 
     stated = {
@@ -54,6 +62,8 @@ def serve(
         "workers": workers,
         "predictor": predictor,
         "require_signed_by": tuple(require_signed_by) or None,
+        "auth": None if auth is None else "on" if auth else "off",
+        "keys_file": None if keys_file is None else Path(keys_file),
     }
     settings = settings_of(home, {f"server.{name}": value for name, value in stated.items()})
     if settings.server.workers > 1:
@@ -61,12 +71,14 @@ def serve(
         return
     with listen(settings.server.host, settings.server.port) as bound:
         log = build_log(settings.log)
+        guard = build_guard(settings, references, log=log)
         pool = build_pool(settings, references, log=log)
-        run(build_app(settings, pool, log=log), bound, log=log, models=pool.served_models())
+        run(build_app(settings, pool, guard=guard, log=log), bound, log=log, models=pool.served_models())
 
 
 def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
-    from fairway.assemble import build_app, build_log, build_pool
+    from fairway.assemble import build_app, build_guard, build_log, build_pool
+    from fairway.inference.aside import load_aside
     from fairway.server.listen import check_workers, listen
 
     check_workers(settings.server.workers)
@@ -74,9 +86,17 @@ def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
 
     with listen(settings.server.host, settings.server.port) as bound:
         log = build_log(settings.log, threaded=False)
+        # What it holds is made once, so that every worker reads the sessions that another one has begun.
+        guard = load_aside(lambda: build_guard(settings, references, log=log))
+        guard.ring.let_go()
+
+        def build(pool: Pool, shared: SharedCounts) -> App:
+            guard.ring.look_again()
+            return build_app(settings, pool, guard=guard, log=log, shared=shared)
+
         supervise(
             lambda: build_pool(settings, references, log=log),
-            lambda pool, shared: build_app(settings, pool, log=log, shared=shared),
+            build,
             bound,
             workers=settings.server.workers,
             log=log,
@@ -142,6 +162,7 @@ def bench(
     from fairway.assemble import build_app, build_pool
     from fairway.log import Log
     from fairway.server.bench import measure
+    from fairway.server.guard import open_guard
 
     counts = [_row_count(count) for count in rows]
     settings = settings_of(home)
@@ -151,7 +172,7 @@ def bench(
         (model,) = pool.served()
         found = outside_loop(
             lambda: measure(
-                lambda stopwatch: build_app(settings, pool, log=log, stopwatch=stopwatch),
+                lambda stopwatch: build_app(settings, pool, guard=open_guard(), log=log, stopwatch=stopwatch),
                 model,
                 rows=counts,
                 seconds=seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fairway.cli.explanation import show_explained
-from fairway.cli.options import Face, predictor_option, verb
+from fairway.cli.options import Face, key_file_option, key_in, predictor_option, verb
 from fairway.cli.output import print_json_line
 from fairway.cli.predict import read_data
 
@@ -29,7 +29,7 @@ from fairway.cli.predict import read_data
 @click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, help="Which samples are drawn.")
 @predictor_option
 @click.option("--server", metavar="URL", help="Ask a running server instead of the registry.")
-@click.option("--key", metavar="KEY", help="Key for the server.")
+@key_file_option
 def command(  # noqa: PLR0913 - one per option, all by name
     face: Face,
     /,
@@ -41,7 +41,7 @@ def command(  # noqa: PLR0913 - one per option, all by name
     seed: int,
     predictor: str | None,
     server: str | None,
-    key: str | None,
+    key_file: str | None,
 ) -> None:
     """Print what a model predicts, and why.
 
@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913 - one per option, all by name
     if server is not None:
         from fairway.client.client import Client
 
-        with Client(server, key=key) as client:
+        with Client(server, api_key=key_in(key_file)) as client:
             document = client.explain(body, reference, of=of, method=method, seed=seed)
     else:
         from fairway import api

@@ -42,6 +42,7 @@ VERBS = (
     "sign",
     "verify",
     "trust",
+    "keys",
     "serve",
     "predict",
     "explain",

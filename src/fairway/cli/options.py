@@ -243,6 +243,33 @@ def passphrase_of(path: str | None, *, ask: bool, confirm: bool = False) -> str:
     return passphrase
 
 
+key_file_option = click.option(
+    "--key-file",
+    metavar="FILE",
+    help="File whose first line is the API key for the server. Default: the variable FAIRWAY_API_KEY.",
+)
+"""The option of the verbs that ask a server; a key on the command line would be seen by other users."""
+
+
+def key_in(path: str | None) -> str | None:
+    """Return the key in the first line of a file; None without a file, which leaves it to the variable.
+
+    Raises:
+        UsageError: The file cannot be read, or its first line is empty.
+    """
+    if path is None:
+        return None
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            key = file.readline(1000).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"the key file {path} cannot be read: {reason}") from error
+    if not key:
+        raise UsageError(f"the first line of {path} is empty, which is no key")
+    return key
+
+
 predictor_option = click.option(
     "--predictor",
     type=click.Choice(PREDICTORS),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fairway.cli.options import Face, predictor_option, verb
+from fairway.cli.options import Face, key_file_option, key_in, predictor_option, verb
 from fairway.cli.output import print_json_line
 from fairway.errors import UsageError
 
@@ -25,7 +25,7 @@ from fairway.errors import UsageError
 )
 @predictor_option
 @click.option("--server", metavar="URL", help="Ask a running server instead of the registry.")
-@click.option("--key", metavar="KEY", help="Key for the server.")
+@key_file_option
 def command(
     face: Face,
     /,
@@ -35,7 +35,7 @@ def command(
     include: str,
     predictor: str | None,
     server: str | None,
-    key: str | None,
+    key_file: str | None,
 ) -> None:
     """Print what a model predicts for one row or many.
 
@@ -46,7 +46,7 @@ def command(
     if server is not None:
         from fairway.client.client import Client
 
-        with Client(server, key=key) as client:
+        with Client(server, api_key=key_in(key_file)) as client:
             print_json_line(client.predict(body, reference, include=wanted))
         return
     from fairway import api

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from fairway.cli.options import Face, predictor_option, verb
@@ -23,31 +25,23 @@ from fairway.cli.options import Face, predictor_option, verb
     multiple=True,
     help="Serve only what this key has signed: name or id of a trusted key. Repeat for more; any will do.",
 )
-def command(
-    face: Face,
-    /,
-    *,
-    references: tuple[str, ...],
-    host: str | None,
-    port: str | None,
-    workers: str | None,
-    predictor: str | None,
-    require_signed_by: tuple[str, ...],
-) -> None:
+@click.option(
+    "--keys-file", metavar="FILE", help="File of API keys; they count beside those of the registry."
+)
+@click.option(
+    "--auth/--no-auth",
+    default=None,
+    help="Ask every caller for an API key, or nobody. Default: everybody, once there is a key.",
+)
+def command(face: Face, /, *, references: tuple[str, ...], **options: Any) -> None:
     """Serve models over HTTP until stopped.
 
     A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. None
     serves the whole registry. A bare name or an alias is followed: when it moves, the server swaps without
     losing a call.
+
+    Without API keys it is served on this machine only: another --host needs a key, or --no-auth.
     """
     from fairway import api
 
-    api.serve(
-        *references,
-        host=host,
-        port=port,
-        workers=workers,
-        predictor=predictor,
-        require_signed_by=require_signed_by,
-        home=face.home,
-    )
+    api.serve(*references, **options, home=face.home)

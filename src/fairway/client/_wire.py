@@ -80,7 +80,7 @@ def parse_url(url: str) -> Address:
         raise UsageError(f"{url!a} is not an http or https URL", hint=hint)
     if parts.username is not None or parts.query or parts.fragment:
         raise UsageError(
-            "the URL of a server holds no user name, query or fragment", hint="a key goes into key=..."
+            "the URL of a server holds no user name, query or fragment", hint="a key goes into api_key=..."
         )
     default = 443 if parts.scheme == "https" else 80
     return Address(parts.scheme, parts.hostname, default if port is None else port, parts.path.rstrip("/"))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from fairway.client import _wire
 from fairway.client._wire import Answer, Request
+from fairway.settings import api_key as environment_key
 
 
 class Client:
@@ -24,10 +25,11 @@ class Client:
         url: Address of the server, such as `http://127.0.0.1:5000`. https is verified against the
             certificates of the system.
         timeout_s: Longest wait for the connection, and for any next byte of a reply.
-        key: Key to send as bearer token, for servers that ask for one.
+        api_key: Key to send as bearer token, for servers that ask for one. Default: the variable
+            `FAIRWAY_API_KEY`, if it is set.
 
     Raises:
-        UsageError: *url* is not an http or https URL.
+        UsageError: *url* is not an http or https URL, or the key is none.
 
     Example:
         >>> with Client("http://127.0.0.1:5000") as client:
@@ -35,10 +37,11 @@ class Client:
         {'prediction': 0}
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 30.0, key: str | None = None) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 30.0, api_key: str | None = None) -> None:
         self._address = _wire.parse_url(url)
         self._timeout_s = timeout_s
-        self._headers = {"accept": "application/json", "user-agent": "fairway", **_wire.key_headers(key)}
+        key = _wire.key_headers(environment_key() if api_key is None else api_key)
+        self._headers = {"accept": "application/json", "user-agent": "fairway", **key}
         self._tls = ssl.create_default_context() if self._address.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
 

@@ -624,6 +624,22 @@ class Registry:
                 self._record_key(change, "key_revoked", key_id, {}, actor=actor, reason=reason)
             return _find_key(change, key_id)
 
+    def expire_key(self, key_id: str, *, at: datetime, actor: str, reason: str = "") -> KeyRecord:
+        """Let an API key expire at a time, unless it expires before, and return it.
+
+        Raises:
+            KeyNotFound: There is none of this id.
+        """
+        _check_texts(actor, reason)
+        with self.metadata.write() as change:
+            before = _find_key(change, key_id)
+            change.expire_key(key_id, at=_text_of(at))
+            after = _find_key(change, key_id)
+            if after != before:
+                details = {"expires_at": after.expires_at}
+                self._record_key(change, "key_revoked", key_id, details, actor=actor, reason=reason)
+            return after
+
     def _record_key(
         self,
         change: Change,

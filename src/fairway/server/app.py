@@ -24,6 +24,7 @@ from fairway.errors import (
     InternalError,
     MalformedRequest,
     MethodNotAllowed,
+    ModelNotFound,
     NotFound,
 )
 from fairway.inference.loaded import LoadedModel
@@ -31,6 +32,8 @@ from fairway.inference.pool import Pool
 from fairway.inference.turn import Turn
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
+from fairway.server.access import Identity, identify
+from fairway.server.guard import LOOPBACK_HOSTS, Guard, header_of
 from fairway.server.handlers import (
     EventLog,
     Predictions,
@@ -47,7 +50,6 @@ from fairway.server.metrics import MEDIA_TYPE, Metrics
 from fairway.server.openapi import openapi_document
 from fairway.server.web.pages import build_pages, wants_html
 
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 _HOSTILE_PATH = re.compile(r"[\x00-\x1f\x7f%\\;]|(?:^|/)\.\.?(?:/|$)")
 _NO_ROUTE = "none"
@@ -62,6 +64,7 @@ class App:
     Args:
         predictions: Answers the predict routes; they bypass everything below.
         explanations: Answers the explain routes in the same way.
+        guard: Judges every request.
         pool: The models.
         metrics: Counts requests.
         log: Gets one access line per request.
@@ -76,6 +79,7 @@ class App:
         *,
         predictions: Predictions,
         explanations: Predictions,
+        guard: Guard,
         pool: Pool,
         metrics: Metrics,
         log: EventLog,
@@ -86,6 +90,9 @@ class App:
     ) -> None:
         self.predictions = predictions
         self._explanations = explanations
+        self.guard = guard
+        guard.count = metrics.count_refusal
+        guard.default_model = self._default_model
         self.heads = Heads()
         self.turn = Turn()
         self._pool = pool
@@ -95,17 +102,18 @@ class App:
         self._tasks = tasks
         self._seen_hosts: set[bytes] = set()
         is_open = "*" in allowed_hosts or (host in _WILDCARDS and not allowed_hosts)
-        self._hosts = None if is_open else frozenset(map(_host_name, [*_LOOPBACK, host, *allowed_hosts]))
+        self._hosts = None if is_open else frozenset(map(_host_name, [*LOOPBACK_HOSTS, host, *allowed_hosts]))
         self._pages = build_pages(
             models=pool.served,
             find=pool.get,
             predict=predictions.answer,
             openapi=self._openapi,
+            guard=guard,
             aliases=lambda name, version: [a for a, v in pool.aliases(name).items() if v == version],
             max_body_bytes=predictions.max_body_bytes,
         )
         self._starlette = Starlette(
-            routes=self._routes(),
+            routes=guard.enclose(self._routes(), self._pages.refused),
             exception_handlers={HTTPException: self._on_http_error, Exception: self._on_failure},
             lifespan=self._lifespan,
         )
@@ -134,12 +142,22 @@ class App:
         except FairwayError as error:
             await self._serve(scope, receive, send, _refusal(error))
             return
-        if is_predict_path(scope["path"]):
-            await self.predictions(scope, receive, send)
-        elif is_explain_path(scope["path"]):
-            await self._explanations(scope, receive, send)
-        else:
+        calls = self._calls_at(scope["path"])
+        if calls is None:
             await self._serve(scope, receive, send, self._starlette)
+        else:
+            verdict = self.guard.judge(scope["path"], header_of(scope), scope.get("client"))
+            verdict.held.is_used = True
+            await calls(scope, receive, send, verdict)
+
+    def _calls_at(self, path: str) -> Predictions | None:
+        if is_predict_path(path):
+            return self.predictions
+        return self._explanations if is_explain_path(path) else None
+
+    def _default_model(self) -> str:
+        model = self._pool.get("")
+        return model.name if model is not None else ""
 
     def _check(self, scope: Scope) -> None:
         if _HOSTILE_PATH.search(scope["path"]) or not scope["path"].isprintable():
@@ -229,8 +247,9 @@ class App:
 
     # -- routes ------------------------------------------------------------------------------------------
 
-    async def _models(self, _: Request) -> Response:
-        return _json({"models": [self._summary(model) for model in self._pool.served()]})
+    async def _models(self, request: Request) -> Response:
+        sees = identify(request.scope).sees
+        return _json({"models": [self._summary(model) for model in self._pool.served() if sees(model.name)]})
 
     async def _model(self, request: Request) -> Response:
         if wants_html(request):
@@ -240,6 +259,8 @@ class App:
         try:
             model = self._pool.get(reference) or await self._pool.find(reference)
         except FairwayError as error:
+            if isinstance(error, ModelNotFound) and not identify(request.scope).sees_all:
+                error.hint = ""  # it names the models that there are
             return self._pages.refused(request, error)
         return _json(self._summary(model) | _details(model))
 
@@ -259,8 +280,8 @@ class App:
             "tags": manifest.tags,
         }
 
-    async def _health(self, _: Request) -> Response:
-        status, document = health_document(self._pool)
+    async def _health(self, request: Request) -> Response:
+        status, document = health_document(self._pool, identify(request.scope))
         return _json(document, status)
 
     async def _live(self, _: Request) -> Response:
@@ -271,11 +292,17 @@ class App:
         # Beside the event loop: with many workers there is much to read and to write.
         return Response(await asyncio.to_thread(self._metrics.render), media_type=MEDIA_TYPE)
 
-    async def _openapi_json(self, _: Request) -> Response:
-        return _json(self._openapi())
+    async def _openapi_json(self, request: Request) -> Response:
+        return _json(self._openapi(identify(request.scope)))
 
-    def _openapi(self) -> dict[str, Any]:
-        return openapi_document(self._pool.served(), version=self._version)
+    def _openapi(self, identity: Identity) -> dict[str, Any]:
+        models = [model for model in self._pool.served() if identity.sees(model.name)]
+        return openapi_document(
+            models,
+            version=self._version,
+            has_default=identity.sees(self._default_model()),
+            with_keys=self.guard.is_on,
+        )
 
 
 def _settle_process() -> None:

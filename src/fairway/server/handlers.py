@@ -9,12 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from fairway.errors import BodyTooLarge, FairwayError, InternalError, MethodNotAllowed
+from fairway.errors import BodyTooLarge, FairwayError, InternalError, MethodNotAllowed, ModelNotFound
 from fairway.inference.engine import Engine
 from fairway.log import timestamp
 from fairway.messages import Call, Prediction, Reply, milliseconds
 from fairway.protocols.base import Dialect
 from fairway.server.cells import INFLIGHT
+from fairway.server.guard import UNJUDGED, Verdict, header_of
 from fairway.server.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
@@ -92,27 +93,31 @@ class Predictions:
         try:
             reply = await self._engine.answer(call, self._protocol)
         except FairwayError as error:
-            return self._refuse(call, error)
+            return self.refuse(call, error)
         except Exception as cause:  # noqa: BLE001 - a fault of ours must not end the connection
             fault = InternalError()
             fault.__cause__ = cause
-            return self._refuse(call, fault)
+            return self.refuse(call, fault)
         finally:
             self._metrics.gauges[INFLIGHT] -= 1
         self._note(call, reply)
         return reply
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request as an ASGI application."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, verdict: Verdict = UNJUDGED) -> None:
+        """Serve one request, on which the guard has given its verdict, as an ASGI application."""
         try:
+            if verdict.error is not None:
+                raise verdict.error
             _check_method(scope["method"])
             body = await self._read_body(scope, receive)
         except FairwayError as error:
-            reply = self._refuse(_call_of(scope, b""), error)
+            reply = self.refuse(_call_of(scope, b""), error)
         else:
             if body is None:  # the client has gone
                 return
-            reply = await self.answer(_call_of(scope, body))
+            call = _call_of(scope, body)
+            call.may_list = verdict.may_list
+            reply = await self.answer(call)
         await send_reply(send, reply)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
@@ -133,8 +138,11 @@ class Predictions:
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else await _joined(chunks, size)
 
-    def _refuse(self, call: Call, error: FairwayError) -> Reply:
+    def refuse(self, call: Call, error: FairwayError) -> Reply:
+        """Return the reply to a call that ends in an error; it is counted and logged."""
         self._metrics.count_error(call.model, error.code)
+        if isinstance(error, ModelNotFound) and not call.may_list:
+            error.hint = ""  # it names the models that there are
         if error.status >= 500:
             # The cause may hold input values or paths: it goes to the log, never to the caller.
             name = "request.failed" if isinstance(error, InternalError) else "prediction.failed"
@@ -199,13 +207,8 @@ async def _joined(chunks: list[bytes], size: int) -> bytes:
 
 
 def _call_of(scope: Scope, body: bytes) -> Call:
-    headers = scope["headers"]
-
-    def header(name: str) -> str:
-        wanted = name.encode()
-        return next((value.decode("latin-1") for key, value in headers if key == wanted), "")
-
-    return Call(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), header, body)
+    query = scope["query_string"].decode("latin-1")
+    return Call(scope["method"], scope["path"], query, header_of(scope), body)
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fairway.server.guard import UNJUDGED, Verdict
+
 MAX_HEADS = 512
 MAX_HEAD_BYTES = 2048
 """Together they bound the memory at 1 MiB."""
@@ -40,9 +42,10 @@ class Head:
         query: Its raw query.
         header: Returns a header by its lower-case name, or the empty string.
         body_bytes: Length of the body.
+        verdict: Whether such calls may go on, as the guard saw it last.
     """
 
-    __slots__ = ("body_bytes", "header", "path", "query")
+    __slots__ = ("body_bytes", "header", "path", "query", "verdict")
 
     def __init__(
         self, path: str, query: str, headers: Sequence[tuple[bytes, bytes]], *, body_bytes: int
@@ -51,6 +54,7 @@ class Head:
         self.query = query
         self.header = Headers(headers).__getitem__
         self.body_bytes = body_bytes
+        self.verdict: Verdict = UNJUDGED
 
 
 class Heads:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from fairway.registry.api_keys import READ
+from fairway.server.access import Identity, name_in
+
 
 class Served(Protocol):
     """The part of a pool that health speaks of."""
@@ -15,17 +18,19 @@ class Served(Protocol):
         """Return the state of each."""
 
 
-def health_document(pool: Served) -> tuple[int, dict[str, Any]]:
-    """Return status and body of `/health` and `/readyz`.
+def health_document(pool: Served, identity: Identity) -> tuple[int, dict[str, Any]]:
+    """Return status and body of `/health` and `/readyz`; who may not read learns the state alone.
 
     `healthy`: everything serves the version that it should. `degraded`: every model answers, but one of them
     is not the version that its alias names. `unhealthy` (503): a required model does not answer.
     """
     models = pool.status()
-    if not pool.is_ready():
-        return 503, {"status": "unhealthy", "models": models}
     whole = all(model["status"] == "ready" for model in models.values())
-    return 200, {"status": "healthy" if whole else "degraded", "models": models}
+    state = "unhealthy" if not pool.is_ready() else "healthy" if whole else "degraded"
+    document: dict[str, Any] = {"status": state}
+    if READ in identity.allowed:
+        document["models"] = {text: model for text, model in models.items() if identity.sees(name_in(text))}
+    return 503 if state == "unhealthy" else 200, document
 
 
 def live_document() -> tuple[int, dict[str, Any]]:

@@ -45,6 +45,7 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("model", "version"),
     ),
     "fairway_errors_total": ("Calls that ended in an error, by its code.", ("model", "version", "code")),
+    "fairway_auth_refused_total": ("Requests that were refused for who sent them, by code.", ("code",)),
     "fairway_inflight_requests": ("Predict calls that are being answered.", ()),
     "fairway_log_dropped_total": ("Log lines that could not be written.", ()),
     "fairway_model_info": ("Versions that serve; always 1.", ("model", "version", "digest")),
@@ -61,6 +62,7 @@ _REQUESTS = "http_server_request_duration_seconds"
 _PREDICTIONS = "fairway_predict_duration_seconds"
 _ERRORS = "fairway_errors_total"
 _DROPPED = "fairway_log_dropped_total"
+_REFUSED = "fairway_auth_refused_total"
 
 
 class Metrics:
@@ -88,6 +90,7 @@ class Metrics:
         self._requests: dict[tuple[str, int], Cells] = {}
         self._predictions: dict[tuple[str, int], Cells] = {}
         self._errors: dict[tuple[str, str, str], Cells] = {}
+        self._refusals: dict[str, Cells] = {}
         self._dropped = self._counts.cells(_DROPPED, (), 1)
         self._dropped_before = self._dropped[0]
         self._registry = CollectorRegistry()
@@ -126,6 +129,13 @@ class Metrics:
             cells = self._errors[key] = self._counts.cells(_ERRORS, key, 1)
         cells[0] += 1
 
+    def count_refusal(self, code: str) -> None:
+        """Count a request that the guard has refused."""
+        cells = self._refusals.get(code)
+        if cells is None:
+            cells = self._refusals[code] = self._counts.cells(_REFUSED, (code,), 1)
+        cells[0] += 1
+
     async def watch(self, interval_s: float = 1.0) -> None:
         """Take over what is counted elsewhere in this process, for others to see, until cancelled."""
         while True:
@@ -156,6 +166,7 @@ class Metrics:
         yield _counters("fairway_flagged_values_total", predictions, _FLAGS)
         yield _counters(_ERRORS, found.get(_ERRORS, []))
         yield _counters(_DROPPED, found[_DROPPED])
+        yield _counters(_REFUSED, found.get(_REFUSED, []))
         yield _gauges("fairway_inflight_requests", {(): self._counts.gauge(INFLIGHT)})
         yield _gauges("fairway_model_info", dict.fromkeys(self._models(), 1))
 

@@ -8,21 +8,26 @@ from typing import Any
 from fairway.bundle.signature import Signature
 from fairway.errors import error_codes
 from fairway.inference.loaded import LoadedModel
+from fairway.server.access import ANYBODY, rule_of
 from fairway.server.openapi_explain import EXPLAIN_PARAMETERS, EXPLANATION
 
 _VERSION = "3.1.0"
 
 
-def openapi_document(models: Sequence[LoadedModel], *, version: str) -> dict[str, Any]:
+def openapi_document(
+    models: Sequence[LoadedModel], *, version: str, has_default: bool = True, with_keys: bool = False
+) -> dict[str, Any]:
     """Return the document.
 
     Args:
         models: What serves, the default first.
         version: Version of fairway.
+        has_default: Whether the first model is the default.
+        with_keys: Whether callers need a key.
     """
     paths: dict[str, Any] = {}
     places = _places(models)
-    if models:
+    if models and has_default:
         default = models[0]
         operation = _predict(default, default.name, f"Predict with {default.name}, the default", "predict")
         paths["/predict"] = {"post": operation}
@@ -35,12 +40,30 @@ def openapi_document(models: Sequence[LoadedModel], *, version: str) -> dict[str
         operation = _explain(model, place, f"Explain {place}", f"explain_{_identifier(place)}")
         paths[f"/models/{place}/explain"] = {"post": operation}
     paths |= _model_paths() | _service_paths()
-    return {
+    document = {
         "openapi": _VERSION,
         "info": {"title": "fairway", "version": version, "description": "Predictions of trained models."},
         "paths": paths,
         "components": {"schemas": _schemas(places)},
     }
+    return _asking_for_keys(document) if with_keys else document
+
+
+def _asking_for_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with what the guard adds to it: where a key goes, and how it refuses."""
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer fw_...`"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    document["security"] = [{"bearer": []}, {"header": []}]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            rule = rule_of(method.upper(), path)
+            if rule is not None and rule.role == ANYBODY:
+                operation["security"] = []
+            else:
+                operation["responses"] |= _problems(401, 403, 404, 429)
+    return document
 
 
 def _places(models: Sequence[LoadedModel]) -> dict[str, LoadedModel]:
@@ -161,9 +184,12 @@ def _problems(*statuses: int) -> dict[str, Any]:
 
 _STATUS_WORDS: Mapping[int, str] = {
     400: "The bytes of the request cannot be read.",
+    401: "The call holds no valid key.",
+    403: "The role of the key does not allow this.",
     404: "There is no such model, version or alias.",
     413: "Too many bytes or rows.",
     415: "Not JSON in UTF-8.",
+    429: "Too many calls with invalid keys came from this address.",
     422: "The rows do not fit the signature; every fault is listed.",
     500: "The model raised an error, or broke its contract.",
     503: "Not ready, or overloaded.",

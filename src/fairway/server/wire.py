@@ -62,6 +62,8 @@ class Connection(HttpToolsProtocol):
         self._predictions = self.app.predictions
         self._heads = self.app.heads
         self._turn = self.app.turn
+        self._guard = self.app.guard
+        self._ring = self.app.guard.ring
         self._received = b""  # what came in one piece between two requests
         self._max_body_bytes = self.app.predictions.max_body_bytes
         self._stage = _IDLE  # where the parser stands
@@ -287,10 +289,11 @@ class Connection(HttpToolsProtocol):
         """Answer."""
         self._stage, self._since = _IDLE, self._last_data
         if self._head is not None:
-            if self._keep_alive:
-                self._heads.keep(self._received, self._head)
-            body, self._body = self._body, b""  # a body goes when its answer is sent
-            self._answer(self._head, body)
+            head, body, self._body = self._head, self._body, b""  # a body goes when its answer is sent
+            may_come_again = self._keep_alive
+            self._answer(head, body)
+            if may_come_again and head.verdict.error is None:  # else it would take the place of one that may
+                self._heads.keep(self._received, head)
         elif self._unfinished is not None:
             cycle, self._unfinished = self._unfinished, None
             if self.expect_100_continue and not cycle.response_started:
@@ -339,6 +342,14 @@ class Connection(HttpToolsProtocol):
 
     def _answer(self, head: Head, body: bytes) -> None:
         call = Call("POST", head.path, head.query, head.header, body)
+        verdict = head.verdict
+        if verdict.stamp is not self._ring.stamp:  # nobody has looked at it, or keys have changed since
+            verdict = head.verdict = self._guard.judge(head.path, head.header, self.client)
+            if verdict.error is not None:
+                self._write(self._predictions.refuse(call, verdict.error))
+                return
+        verdict.held.is_used = True
+        call.may_list = verdict.may_list
         call.turn = self._turn.joined_by(self, self._last_data)
         coroutine = self._predictions.answer(call)
         try:

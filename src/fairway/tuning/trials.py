@@ -213,7 +213,7 @@ def _get(port: int, path: str) -> Any:
 @contextlib.contextmanager
 def _server(reference: str, *, home: Path, settings: Mapping[str, str]) -> Iterator[int]:
     """Serve in a process of its own; yield the port."""
-    quiet = {**settings, "log.access": "false", "server.host": "127.0.0.1"}
+    quiet = {**settings, "log.access": "false", "server.host": "127.0.0.1", "server.auth": "off"}
     with tempfile.TemporaryFile(prefix="fairway-tune-") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
             [sys.executable, "-m", "fairway", "--home", str(home), "serve", reference, "--port", "0"],

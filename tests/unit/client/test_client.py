@@ -227,7 +227,7 @@ def test_ask_says_which_version_answered(client: Client) -> None:
 
 def test_a_key_is_sent_as_bearer_token(service: Service) -> None:
     """The key goes into the Authorization header and nowhere else."""
-    with Client(service.url, key="fw_secret") as client:
+    with Client(service.url, api_key="fw_secret") as client:
         client.models()
         assert "fw_secret" not in repr(client)
     assert service.seen[0][2]["authorization"] == "Bearer fw_secret"
@@ -341,7 +341,7 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 def test_a_key_that_no_header_can_hold_is_refused(key: str) -> None:
     """A line end from a key file is named before it is sent."""
     with pytest.raises(UsageError, match="key"):
-        Client("http://127.0.0.1", key=key)
+        Client("http://127.0.0.1", api_key=key)
 
 
 @pytest.mark.parametrize("data", [{"x": object()}, {"x": 1j}, {"x": "\ud800"}, [{"x": {1: 2}.keys()}]])

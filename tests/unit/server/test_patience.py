@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from fairway.errors import FairwayError
 from fairway.inference.turn import Turn
 from fairway.messages import Call, Reply
+from fairway.server.guard import open_guard
 from fairway.server.handlers import Receive, Scope, Send, send_reply
 from fairway.server.heads import Heads
 from fairway.server.wire import Connection
@@ -31,6 +32,7 @@ class Application:
         self.predictions = self
         self.heads = Heads()
         self.turn = Turn()
+        self.guard = open_guard()
         self.reply_bytes = 3
         self.may_answer = asyncio.Event()
         self.may_answer.set()

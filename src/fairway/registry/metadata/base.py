@@ -132,6 +132,10 @@ class Change(View):
     def revoke_key(self, key_id: str, *, at: str) -> None:
         """Mark an API key as revoked; the first time counts."""
 
+    @abc.abstractmethod
+    def expire_key(self, key_id: str, *, at: str) -> None:
+        """Let an API key expire at a time, unless it expires before."""
+
 
 class Metadata(abc.ABC):
     """A store of models, versions, attachments, events and keys."""

@@ -80,6 +80,11 @@ class SqlChange(SqlView, Change):
         rows = (keys.c.id == key_id) & keys.c.revoked_at.is_(None)
         self._connection.execute(update(keys).where(rows).values(revoked_at=at))
 
+    def expire_key(self, key_id: str, *, at: str) -> None:
+        """Let an API key expire; see `Change.expire_key`."""
+        rows = (keys.c.id == key_id) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > at))
+        self._connection.execute(update(keys).where(rows).values(expires_at=at))
+
 
 class SqlMetadata(Metadata):
     """A store of models, versions, attachments, events and keys in a relational database.

@@ -22,7 +22,6 @@ from fairway.errors import FairwayError, RegistryBusy, RegistryInvalid, StorageF
 from fairway.registry.metadata.database import Database
 from fairway.registry.metadata.schema import FIRST_TABLES
 
-_MAGIC = b"SQLite format 3\0"
 _PRAGMAS = (
     "synchronous = FULL",  # a commit survives a loss of power; it costs 0.3 ms
     "foreign_keys = ON",
@@ -52,8 +51,9 @@ class SqliteDatabase(Database):
     def revision(self) -> str | None:
         """Return the migration that the file stands at, or None if there is nothing in it yet.
 
-        The file is opened for reading only, and not by SQLite at all before its first bytes were looked at:
-        what is not a registry stays as it is.
+        The file is opened for reading only, so what is not a registry stays as it is; by SQLite alone, for
+        whoever else closes a file takes away all locks that this process has on it (POSIX), and with them the
+        reason for which other processes leave the write-ahead log of an open registry where it is.
 
         Raises:
             RegistryInvalid: The path is something else than a registry.
@@ -156,7 +156,9 @@ class SqliteDatabase(Database):
                 f"no space is left for {self.path}",
                 hint="free some space and do it again; nothing was changed",
             )
-        if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        if code == sqlite3.SQLITE_NOTADB:
+            return self._invalid("is not an SQLite database")
+        if code == sqlite3.SQLITE_CORRUPT:
             return self._invalid(f"is damaged ({origin})")
         return StoreUnavailable(
             f"the registry {self.path} cannot be used: {origin}",
@@ -172,18 +174,15 @@ class SqliteDatabase(Database):
     def _has_content(self) -> bool:
         """Say whether the file holds a database; a first start that was killed may leave an empty one."""
         try:
-            mode = self.path.stat().st_mode
+            found = self.path.stat()
         except FileNotFoundError:
             return False
         except NotADirectoryError:
             raise self._invalid("lies inside a file, not a folder") from None
+        mode, size = found.st_mode, found.st_size
         if not stat.S_ISREG(mode):
             raise self._invalid("is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
-        with self.path.open("rb") as file:
-            head = file.read(len(_MAGIC))
-        if head and head != _MAGIC:
-            raise self._invalid("is not an SQLite database")
-        return bool(head)
+        return size > 0
 
     def _make_engine(self) -> Engine:
         engine = create_engine(

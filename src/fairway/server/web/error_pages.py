@@ -116,6 +116,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "No API key has this id.",
         "List the keys with `fairway keys list`. The id is the part between the last two underscores.",
     ),
+    "csrf": (
+        "A browser sent this for a page of another site, or for a page that an earlier session had opened.",
+        "Open the page on this server again and send the form from there. Programs send `application/json`.",
+    ),
+    "https_required": (
+        "A key would have gone over the network in the clear, where others can read it.",
+        "Put a proxy with HTTPS before the server and name it in `server.trusted_proxies`.",
+    ),
     "rate_limited": (
         "Too many calls with invalid keys came from this address.",
         "Wait as long as `Retry-After` says, and send a valid key. Calls with valid keys are not affected.",

@@ -18,12 +18,27 @@ from fairway.server.web.text import number_text
 Texts = Mapping[str, Sequence[str]]
 """Submitted or typical texts by input name; a list input has one text per chosen value."""
 
+TOKEN = "form-token"  # noqa: S105 - the name of a field
+"""Name of the hidden field of a session's forms."""
+
 _EMPTY_LEVEL = '""'  # an empty text is no choice in a form, so a level that is empty is written as JSON
 _SPARE_FIELDS = 64
 _MAX_NUMBER_CHARS = 400  # the longest float64 in plain digits has fewer
 
 # Python reads more than this (underscores, other scripts' digits, "nan"); a form reads plain numbers.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def split_token(body: bytes) -> tuple[str, bytes]:
+    """Return the token that a form of a session begins with, or the empty string, and the rest of the form.
+
+    It stands first, so that an input of the same name is not taken for it.
+    """
+    name, equals, rest = body.partition(b"=")
+    if name != TOKEN.encode() or not equals:
+        return "", body
+    token, _, rest = rest.partition(b"&")
+    return token.decode("latin-1"), rest
 
 
 def read_form(body: bytes, signature: Signature) -> dict[str, list[str]]:

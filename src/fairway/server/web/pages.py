@@ -15,6 +15,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from fairway.errors import (
+    AuthInvalid,
+    AuthRequired,
     BodyTooLarge,
     FairwayError,
     ModelNotFound,
@@ -23,7 +25,10 @@ from fairway.errors import (
 )
 from fairway.messages import Call, Reply
 from fairway.protocols.problems import problem_reply
-from fairway.server.web import docs, error_pages, facts, fields, forms, results, snippets
+from fairway.registry.api_keys import READ
+from fairway.server.access import Identity, identify
+from fairway.server.guard import Guard
+from fairway.server.web import docs, error_pages, facts, fields, forms, login, results, snippets
 from fairway.server.web.render import Assets, html
 from fairway.server.web.text import json_text, shown
 
@@ -44,8 +49,9 @@ class Pages:
         models: Callable[[], Sequence[facts.ServedModel]],
         find: Callable[[str], facts.ServedModel | None],
         predict: Callable[[Call], Awaitable[Reply]],
-        openapi: Callable[[], Mapping[str, Any]],
+        openapi: Callable[[Identity], Mapping[str, Any]],
         aliases: Callable[[str, int], Sequence[str]],
+        guard: Guard,
         max_body_bytes: int,
     ) -> None:
         self._models = models
@@ -53,6 +59,7 @@ class Pages:
         self._predict = predict
         self._openapi = openapi
         self._aliases = aliases
+        self._guard = guard
         self._max_body_bytes = max_body_bytes
 
     def routes(self) -> list[BaseRoute]:
@@ -68,6 +75,7 @@ class Pages:
             Route("/docs/errors", self.error_index, methods=["GET"], name="pages:errors"),
             Route("/docs/errors/{code}", self.error_page, methods=["GET"], name="pages:error"),
             Mount("/static", Assets(), name="pages:static"),
+            *login.Login(self._guard).routes(),
         ]
 
     async def index(self, request: Request) -> Response:
@@ -81,14 +89,14 @@ class Pages:
                 "curl": snippets.curl(_predict_url(base, reference), model.signature.typical_row()),
                 "field": fields.only_text(model.signature, place),
             }
-            for place, (reference, model) in enumerate(self._served().items())
+            for place, (reference, model) in enumerate(self._served(request).items())
         ]
         return html(request, "index.html", {"cards": cards})
 
     async def model(self, request: Request) -> Response:
         """Show the form of one model, filled with its typical row."""
         try:
-            model = self._find_served(request.path_params["name"])
+            model = self._find_served(request)
         except FairwayError as error:
             return self.refused(request, error)
         return self._form_page(request, model, forms.typical_texts(model.signature), {})
@@ -96,8 +104,10 @@ class Pages:
     async def submit(self, request: Request) -> Response:
         """Ask the model about a submitted form; show the result, or what to correct."""
         try:
-            model = self._find_served(request.path_params["name"])
-            texts = forms.read_form(await self._body(request), model.signature)
+            model = self._find_served(request)
+            token, body = forms.split_token(await self._body(request))
+            self._guard.check_form(identify(request.scope), token)
+            texts = forms.read_form(body, model.signature)
         except FairwayError as error:
             return self.refused(request, error)
         record = forms.record_of(texts, model.signature)
@@ -116,8 +126,9 @@ class Pages:
 
     async def docs(self, request: Request) -> Response:
         """Show the reference of the HTTP interface, made from the OpenAPI document."""
-        paths = {f"/models/{reference}/predict": reference for reference in self._served()}
-        reference = docs.reference(self._openapi(), _base_url(request), paths)
+        paths = {f"/models/{reference}/predict": reference for reference in self._served(request)}
+        document = self._openapi(identify(request.scope))
+        reference = docs.reference(document, _base_url(request), paths)
         return html(request, "docs.html", {"reference": reference})
 
     async def error_index(self, request: Request) -> Response:
@@ -152,6 +163,8 @@ class Pages:
             response = Response(reply.body, reply.status)
             response.raw_headers.extend(reply.headers)
             return response
+        if isinstance(error, AuthRequired | AuthInvalid) and self._guard.is_on:
+            return login.page(request, error)
         document = {
             "status": error.status,
             "title": error.title,
@@ -171,17 +184,20 @@ class Pages:
         response.headers.update(headers or {})
         return response
 
-    def _served(self) -> dict[str, facts.ServedModel]:
-        """Return the served models by the reference that a page links to: the name where that is enough."""
-        models = {model.reference: model for model in self._models()}
+    def _served(self, request: Request) -> dict[str, facts.ServedModel]:
+        """Return the models that the caller sees by what a page links to: the name where that is enough."""
+        sees = identify(request.scope).sees
+        models = {model.reference: model for model in self._models() if sees(model.name)}
         names = [model.name for model in models.values()]
         return {m.name if names.count(m.name) == 1 else m.reference: m for m in models.values()}
 
-    def _find_served(self, reference: str) -> facts.ServedModel:
+    def _find_served(self, request: Request) -> facts.ServedModel:
+        reference = request.path_params["name"]
         model = self._find(reference)
         if model is not None:
             return model
-        near = difflib.get_close_matches(reference[:80], list(self._served()), n=1)
+        known = list(self._served(request)) if READ in identify(request.scope).allowed else []
+        near = difflib.get_close_matches(reference[:80], known, n=1)
         raise ModelNotFound(
             reference[:80], hint=f"did you mean {near[0]!r}?" if near else "see the list of models"
         )
@@ -244,7 +260,8 @@ def build_pages(
     models: Callable[[], Sequence[facts.ServedModel]],
     find: Callable[[str], facts.ServedModel | None],
     predict: Callable[[Call], Awaitable[Reply]],
-    openapi: Callable[[], Mapping[str, Any]],
+    openapi: Callable[[Identity], Mapping[str, Any]],
+    guard: Guard,
     aliases: Callable[[str, int], Sequence[str]] = lambda _name, _version: (),
     max_body_bytes: int = 10 * 2**20,
 ) -> Pages:
@@ -254,7 +271,8 @@ def build_pages(
         models: Gives the models that are served now, in the order in which they are listed.
         find: Gives the served model that a reference stands for, or None.
         predict: Answers a call as the engine does for any client; never raises.
-        openapi: Gives the OpenAPI document.
+        openapi: Gives the OpenAPI document for a caller.
+        guard: Opens and closes the sessions of browsers.
         aliases: Gives the aliases that point to a version, by model name and version number.
         max_body_bytes: Longest form that is read.
     """
@@ -264,6 +282,7 @@ def build_pages(
         predict=predict,
         openapi=openapi,
         aliases=aliases,
+        guard=guard,
         max_body_bytes=max_body_bytes,
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from fairway.server.access import IDENTITY
 from fairway.server.web.text import number_text, percent_text, shown, shown_lines
 
 if TYPE_CHECKING:
@@ -47,11 +48,19 @@ _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 def html(request: Request, template: str, context: dict[str, Any], *, status: int = 200) -> Response:
     """Return the page that *template* makes of *context*.
 
-    Every template also gets `root` (path prefix of the application) and `asset` (address of a static file).
+    Every template also gets `root` (path prefix of the application), `asset` (address of a static file) and
+    `session` (None, or who has logged in and the token that its forms must hold).
     """
-    root = request.scope.get("root_path", "")
-    text = environment().get_template(template).render(context | {"root": root})
+    common = {"root": request.scope.get("root_path", ""), "session": _session(request)}
+    text = environment().get_template(template).render(context | common)
     return Response(text.encode("utf-8", errors="replace"), status, _PAGE_HEADERS, "text/html; charset=utf-8")
+
+
+def _session(request: Request) -> dict[str, str] | None:
+    identity = request.scope.get(IDENTITY)
+    if identity is None or not identity.form_token:
+        return None
+    return {"actor": identity.actor, "token": identity.form_token}
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from fairway.inference.pool import Entry, Pool
 from fairway.messages import Columns, Outputs
 from fairway.protocols.native import NativeProtocol
 from fairway.server.app import App
+from fairway.server.guard import Guard, open_guard
 from fairway.server.handlers import Predictions
 from fairway.server.metrics import Metrics
 
@@ -134,7 +135,8 @@ class Site:
     """The application and what its models saw."""
 
     def __init__(self, app: App, pool: Pool, predictors: Mapping[str, ByRule]) -> None:
-        self._app = app
+        self.app = app
+        self.client = ("127.0.0.1", 1)
         self.pool = pool
         self.predictors = predictors
 
@@ -174,10 +176,10 @@ class Site:
             "root_path": "",
             "headers": lines,
             "server": ("127.0.0.1", 5000),
-            "client": ("127.0.0.1", 1),
+            "client": self.client,
         }
         try:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         except RuntimeError:
             assert sent, "the application raised without an answer"
         text = b"".join(message.get("body", b"") for message in sent[1:]).decode()
@@ -212,6 +214,7 @@ def make_site() -> Callable[..., Site]:
 
     def make(
         models: Mapping[str, tuple[Signature, Mapping[str, Any], Mapping[str, Any], Sequence[float]]],
+        guard: Guard | None = None,
     ) -> Site:
         bundles = {name: make_bundle(name, model[0], **model[1]) for name, model in models.items()}
         predictors = {name: ByRule(model[0], model[2], model[3]) for name, model in models.items()}
@@ -230,6 +233,7 @@ def make_site() -> Callable[..., Site]:
         app = App(
             predictions=predictions,
             explanations=predictions,
+            guard=guard or open_guard(),
             pool=pool,
             metrics=metrics,
             log=log,
