@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import importlib.metadata
 import ipaddress
+import socket
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,9 @@ from fairway.errors import SettingsError
 from fairway.inference.engine import Engine, Recorder, Router
 from fairway.inference.explain.desk import ExplainLimits
 from fairway.inference.loaded import LoadedModel, load_model
-from fairway.inference.pool import Entry, Pool, Source
+from fairway.inference.pool import Pool
 from fairway.inference.scheduling import Limits
-from fairway.inference.sources import BundleSource, RegistrySource
+from fairway.inference.sources import BundleSource, Entry, RegistrySource, Source
 from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
 from fairway.protocols.base import Dialect
@@ -102,7 +103,8 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     if paths and len(paths) == len(names):
         source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
     else:
-        source = RegistrySource(partial(open_stores, settings), notify=log.event)
+        address = f"{socket.gethostname()}:{settings.server.port}"
+        source = RegistrySource(partial(open_stores, settings), server=address, notify=log.event)
 
     limits = build_limits(settings)
     required = settings.server.require_signed_by
@@ -118,7 +120,15 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
             predictor=settings.server.predictor,
         )
 
-    pool = Pool(source, load, names=names, notify=log.event)
+    pool = Pool(
+        source,
+        load,
+        names=names,
+        notify=log.event,
+        max_loaded=settings.server.max_loaded,
+        load_timeout_s=settings.server.load_timeout_s,
+        patience_s=settings.limits.predict_timeout_s,
+    )
     pool.load_all()
     return pool
 
@@ -145,6 +155,7 @@ def build_app(
     metrics = Metrics(
         models=lambda: [(model.name, model.version, model.digest) for model in pool.served()],
         dropped_lines=lambda: log.lost,
+        pool=pool,
         counts=shared,
         processes=_process_tree(shared) if shared else None,
     )

@@ -78,6 +78,7 @@ FairwayError
 |  + ModelFailed           model_error          the model raised on valid input
 |  + ModelContract         model_contract       the model answered with the wrong number of rows or outputs
 |  + ModelNotReady         model_not_ready
+|  + LoadTimeout           load_timeout         a version was not loaded and proven in time
 |  + Overloaded            overloaded
 |  + PredictionTimeout     predict_timeout
 |  + ExplanationFailed     explanation_failed   the model's answers to changed rows cannot be explained
@@ -880,6 +881,14 @@ class ModelNotReady(PredictionError):
 
     code = "model_not_ready"
     title = "The model is not ready"
+    status = 503
+
+
+class LoadTimeout(PredictionError):
+    """A version was not loaded and proven in time."""
+
+    code = "load_timeout"
+    title = "The version took too long to load"
     status = 503
 
 

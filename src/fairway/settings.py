@@ -4,8 +4,8 @@
 Settings
 + home                  folder of the registry
 + registry  artifacts   where its rows and its files are, if not there
-+ server                host  port  allowed_hosts  workers  predictor  require_signed_by
-                        auth  keys_file  public_form  trusted_proxies
++ server                host  port  allowed_hosts  workers  predictor  max_loaded  load_timeout_s
+                        require_signed_by  auth  keys_file  public_form  trusted_proxies
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
                         predict_timeout_s  max_queue
 + batching              mode  max_rows  window_ms
@@ -88,6 +88,19 @@ class ServerSettings:
         "auto",
         "Predictor that answers: `auto` takes the fastest one that was proven and can be loaded.",
         choices=("auto", "native", "numpy", "onnx"),
+    )
+    max_loaded: int = _setting(
+        0,
+        "Most versions that stay in memory; the one that was not asked for longest goes first, and comes "
+        "back when it is asked for. With 0 all that are served stay.",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    load_timeout_s: float = _setting(
+        120.0,
+        "Seconds within which a version must be loaded and proven while the server runs, or it is refused.",
+        minimum=1,
+        maximum=86_400,
     )
     require_signed_by: tuple[str, ...] = _setting(
         (),

@@ -12,6 +12,8 @@ from fairway.api._common import outside_loop, settings_of
 from fairway.errors import UsageError
 
 if TYPE_CHECKING:
+    import socket
+
     from fairway.inference.pool import Pool
     from fairway.server.app import App
     from fairway.server.bench import HotPath
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
     from fairway.tuning.trials import Tuning
 
 
-def serve(
+def serve(  # noqa: PLR0913 - everything that the command line can state, by name
     *references: str,
     host: str | None = None,
     port: int | str | None = None,
     predictor: str | None = None,
     workers: int | str | None = None,
+    max_loaded: int | str | None = None,
     require_signed_by: Sequence[str] = (),
     auth: bool | None = None,
     keys_file: str | Path | None = None,
@@ -41,6 +44,8 @@ def serve(
         predictor: See `load`.
         workers: Processes that answer. More than one share the memory of the models, and a main thread is
             needed to serve from.
+        max_loaded: Versions that stay in memory; the one that was not asked for longest goes first, and comes
+            back when it is asked for. 0, the default, keeps all that are served.
         require_signed_by: Names or ids of trusted keys. A version that none of them has signed whole is not
             served, also when an alias moves to it later. Default: the setting.
         auth: Whether callers need an API key. Default: the setting, by which they do once there is one.
@@ -60,6 +65,7 @@ def serve(
         "host": host,
         "port": port,
         "workers": workers,
+        "max_loaded": max_loaded,
         "predictor": predictor,
         "require_signed_by": tuple(require_signed_by) or None,
         "auth": None if auth is None else "on" if auth else "off",
@@ -70,6 +76,7 @@ def serve(
         _serve_with_workers(settings, references)
         return
     with listen(settings.server.host, settings.server.port) as bound:
+        settings = _with_port(settings, bound)
         log = build_log(settings.log)
         guard = build_guard(settings, references, log=log)
         pool = build_pool(settings, references, log=log)
@@ -85,6 +92,7 @@ def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
     from fairway.server.supervisor import supervise
 
     with listen(settings.server.host, settings.server.port) as bound:
+        settings = _with_port(settings, bound)
         log = build_log(settings.log, threaded=False)
         # What it holds is made once, so that every worker reads the sessions that another one has begun.
         guard = load_aside(lambda: build_guard(settings, references, log=log))
@@ -102,6 +110,12 @@ def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
             log=log,
             patience_s=settings.limits.predict_timeout_s,
         )
+
+
+def _with_port(settings: Settings, bound: socket.socket) -> Settings:
+    """Return the settings with the port that the system has chosen, if it had to."""
+    server = dataclasses.replace(settings.server, port=bound.getsockname()[1])
+    return dataclasses.replace(settings, server=server)
 
 
 def tune(

@@ -18,6 +18,11 @@ from fairway.cli.options import Face, predictor_option, verb
 @click.option(
     "--workers", metavar="NUMBER", help="Processes that answer; they share the models in memory. Default: 1."
 )
+@click.option(
+    "--max-loaded",
+    metavar="NUMBER",
+    help="Versions that stay in memory; others are loaded when they are asked for. Default: all.",
+)
 @predictor_option
 @click.option(
     "--require-signed-by",

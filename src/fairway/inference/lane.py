@@ -85,7 +85,7 @@ class Lane:
         self._lock = threading.Lock()
         self._waiting = 0
         self._hung = 0
-        self._work: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -182,6 +182,11 @@ class Lane:
                 self._hung += 1
         self._start_thread()
 
+    def close(self) -> None:
+        """End the threads once they have done what was submitted; nothing may be submitted any more."""
+        for _ in self._threads:
+            self._work.put(None)
+
     # -- the threads -------------------------------------------------------------------------------------
 
     def _start_thread(self) -> None:
@@ -197,8 +202,10 @@ class Lane:
         while self._take_turn(self._work.get()):
             pass
 
-    def _take_turn(self, job: Job) -> bool:
+    def _take_turn(self, job: Job | None) -> bool:
         """Run a job, or a part of it; return whether this thread is to go on. Keeps nothing of the job."""
+        if job is None:
+            return False
         if not self._begin(job):
             return True
         try:

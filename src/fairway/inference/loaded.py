@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,9 @@ from fairway.bundle.bundle import Bundle
 from fairway.bundle.environment import Difference, compare_environment, wanted
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import Validator
-from fairway.errors import FairwayError, ModelFailed, PackedModelDiffers
+from fairway.errors import FairwayError, ModelFailed, ModelNotReady, PackedModelDiffers
 from fairway.flavors.base import Predictor
+from fairway.inference.cost import Predict
 from fairway.inference.predictors import AUTO, NATIVE, choices_of
 from fairway.inference.scheduling import Limits, Scheduler
 from fairway.inference.turn import Turn
@@ -22,6 +24,9 @@ from fairway.protocols.base import Dialect
 
 class LoadedModel:
     """One version of a model, in memory.
+
+    Nothing that it holds refers back to it: its memory comes back, and its threads end, when the last call
+    that holds it has its answer, without a collection.
 
     Args:
         bundle: The verified bundle.
@@ -36,6 +41,7 @@ class LoadedModel:
     Attributes:
         reference: The version's reference, such as `coffee:3`.
         scheduler: Runs the calls that the event loop must not wait for.
+        used_at: `time.perf_counter()` of the last call that chose it.
     """
 
     def __init__(
@@ -60,12 +66,14 @@ class LoadedModel:
         self._predictor = predictor
         self._readers: dict[str, Any] = {}
         self.reference = f"{name}:{version}" if version else name
+        self.used_at = 0.0
         self.scheduler = Scheduler(
-            lambda columns, probabilities: self.predict(columns, probabilities=probabilities),
+            _predict_of(self),
             name=self.reference,
             limits=limits or Limits(timeout_s=timeout_s),
             is_foreign=predictor_name == NATIVE,
         )
+        weakref.finalize(self, self.scheduler.close).atexit = False
 
     @property
     def predictor(self) -> Predictor:
@@ -148,6 +156,19 @@ class LoadedModel:
                 hint=_blame(self.differences, self.bundle.environment),
             )
         self.scheduler.measure(columns, probabilities=with_probabilities)
+
+
+def _predict_of(model: LoadedModel) -> Predict:
+    """Return what a model's scheduler calls; it does not keep the model."""
+    found = weakref.ref(model)
+
+    def predict(columns: Columns, probabilities: bool) -> Outputs:  # noqa: FBT001 - as Predict has it
+        kept = found()
+        if kept is None:  # everybody who had asked has given up
+            raise ModelNotReady("the version was unloaded")
+        return kept.predict(columns, probabilities=probabilities)
+
+    return predict
 
 
 def load_model(

@@ -116,6 +116,10 @@ class Scheduler:
             )
         self._place()
 
+    def close(self) -> None:
+        """End the threads; for a model that nobody can call any more."""
+        self._lane.close()
+
     def _judge_batching(self) -> tuple[bool, str]:
         mode, one, eight = self._limits.batching, self.cost.of(1), self.cost.of(8)
         took = self._figures()

@@ -633,7 +633,7 @@ class Registry:
         _check_texts(actor, reason)
         with self.metadata.write() as change:
             before = _find_key(change, key_id)
-            change.expire_key(key_id, at=_text_of(at))
+            change.expire_key(key_id, at=text_of(at))
             after = _find_key(change, key_id)
             if after != before:
                 details = {"expires_at": after.expires_at}

@@ -29,6 +29,7 @@ from fairway.errors import (
 )
 from fairway.inference.loaded import LoadedModel
 from fairway.inference.pool import Pool
+from fairway.inference.sources import Entry
 from fairway.inference.turn import Turn
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
@@ -106,6 +107,8 @@ class App:
         self._pages = build_pages(
             models=pool.served,
             find=pool.get,
+            prepare=pool.load_listed,
+            unloaded=pool.unloaded,
             predict=predictions.answer,
             openapi=self._openapi,
             guard=guard,
@@ -249,7 +252,8 @@ class App:
 
     async def _models(self, request: Request) -> Response:
         sees = identify(request.scope).sees
-        return _json({"models": [self._summary(model) for model in self._pool.served() if sees(model.name)]})
+        summaries = map(self._summary, self._pool.listed())
+        return _json({"models": [summary for summary in summaries if sees(summary["name"])]})
 
     async def _model(self, request: Request) -> Response:
         if wants_html(request):
@@ -264,7 +268,16 @@ class App:
             return self._pages.refused(request, error)
         return _json(self._summary(model) | _details(model))
 
-    def _summary(self, model: LoadedModel) -> dict[str, Any]:
+    def _summary(self, model: LoadedModel | Entry) -> dict[str, Any]:
+        if isinstance(model, Entry):  # of a version that is not loaded no more is known without opening it
+            return {
+                "name": model.model,
+                "version": model.version,
+                "reference": model.reference,
+                "aliases": self._pool.aliases(model.model),
+                "digest": model.digest,
+                "loaded": False,
+            }
         manifest = model.bundle.manifest
         return {
             "name": model.name,
@@ -278,6 +291,7 @@ class App:
             "digest": model.digest,
             "metrics": manifest.metrics,
             "tags": manifest.tags,
+            "loaded": True,
         }
 
     async def _health(self, request: Request) -> Response:

@@ -21,6 +21,9 @@ BLOCK_BYTES = 4 * 2**20
 INFLIGHT = 0
 """Index of the calls that are being answered among the gauges."""
 
+MODELS_LOADED = 1
+"""Index of the versions in memory."""
+
 _CELL_BYTES = 8
 _USED, _PID, _GAUGES = 0, 1, 2
 _GAUGE_COUNT = 6

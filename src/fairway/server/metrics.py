@@ -11,7 +11,7 @@ import asyncio
 import bisect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -22,8 +22,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from fairway.inference.memory import LOADS, REFUSALS, SECONDS, UNLOADS
 from fairway.messages import Prediction, Target
-from fairway.server.cells import INFLIGHT, Cells, Counts, LocalCounts
+from fairway.server.cells import INFLIGHT, MODELS_LOADED, Cells, Counts, LocalCounts
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -48,6 +49,17 @@ METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "fairway_auth_refused_total": ("Requests that were refused for who sent them, by code.", ("code",)),
     "fairway_inflight_requests": ("Predict calls that are being answered.", ()),
     "fairway_log_dropped_total": ("Log lines that could not be written.", ()),
+    "fairway_models_loaded": ("Versions in memory, counted once per worker.", ()),
+    "fairway_model_loads_total": ("Times that a version was loaded and proven.", ("model", "version")),
+    "fairway_model_load_seconds_total": (
+        "Time that this took, from opening its files.",
+        ("model", "version"),
+    ),
+    "fairway_model_unloads_total": ("Times that a version left the memory.", ("model", "version")),
+    "fairway_model_refusals_total": (
+        "Times that a version could not be loaded, or failed its golden examples.",
+        ("model", "version"),
+    ),
     "fairway_model_info": ("Versions that serve; always 1.", ("model", "version", "digest")),
 }
 """Every metric of fairway's own: its help text and its labels. The process adds `process_*`."""
@@ -63,6 +75,22 @@ _PREDICTIONS = "fairway_predict_duration_seconds"
 _ERRORS = "fairway_errors_total"
 _DROPPED = "fairway_log_dropped_total"
 _REFUSED = "fairway_auth_refused_total"
+_TALLIES = {
+    LOADS: "fairway_model_loads_total",
+    SECONDS: "fairway_model_load_seconds_total",
+    UNLOADS: "fairway_model_unloads_total",
+    REFUSALS: "fairway_model_refusals_total",
+}
+
+
+class Pool(Protocol):
+    """The part of a pool that is measured."""
+
+    def loaded(self) -> int:
+        """Return how many versions are in memory."""
+
+    def tally(self) -> Mapping[tuple[str, str, int], float]:
+        """Return what has been counted of versions in this process, by kind, model and version."""
 
 
 class Metrics:
@@ -71,6 +99,7 @@ class Metrics:
     Args:
         models: Returns the models that serve, as (name, version, digest).
         dropped_lines: Returns how many log lines this process has lost.
+        pool: Counts loads and unloads.
         counts: Where counts are kept. Default: in this process.
         processes: Gives `process_*`. Default: what prometheus-client says of this process.
     """
@@ -80,6 +109,7 @@ class Metrics:
         *,
         models: Callable[[], Iterable[tuple[str, int, str]]] = tuple,
         dropped_lines: Callable[[], int] = int,
+        pool: Pool | None = None,
         counts: Counts | None = None,
         processes: Collector | None = None,
     ) -> None:
@@ -93,6 +123,8 @@ class Metrics:
         self._refusals: dict[str, Cells] = {}
         self._dropped = self._counts.cells(_DROPPED, (), 1)
         self._dropped_before = self._dropped[0]
+        self._pool = pool
+        self._tallies: dict[tuple[str, str, int], tuple[Cells, float]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(processes or ProcessCollector(registry=None))
         self._registry.register(self)
@@ -144,6 +176,18 @@ class Metrics:
 
     def _refresh(self) -> None:
         self._dropped[0] = self._dropped_before + self._dropped_lines()
+        if self._pool is not None:
+            self.gauges[MODELS_LOADED] = self._pool.loaded()
+            for key, value in self._pool.tally().items():
+                cells, before = self._tallies.get(key) or self._begin_tally(key)
+                cells[0] = before + value
+
+    def _begin_tally(self, key: tuple[str, str, int]) -> tuple[Cells, float]:
+        """Return the cells of a count that the pool keeps, and what a worker before has left in them."""
+        kind, model, version = key
+        cells = self._counts.cells(_TALLIES[kind], (model, str(version)), 1)
+        found = self._tallies[key] = (cells, cells[0])
+        return found
 
     def render(self) -> bytes:
         """Return everything in the text format."""
@@ -168,6 +212,9 @@ class Metrics:
         yield _counters(_DROPPED, found[_DROPPED])
         yield _counters(_REFUSED, found.get(_REFUSED, []))
         yield _gauges("fairway_inflight_requests", {(): self._counts.gauge(INFLIGHT)})
+        yield _gauges("fairway_models_loaded", {(): self._counts.gauge(MODELS_LOADED)})
+        for name in _TALLIES.values():
+            yield _counters(name, found.get(name, []))
         yield _gauges("fairway_model_info", dict.fromkeys(self._models(), 1))
 
 

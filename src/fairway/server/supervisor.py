@@ -294,7 +294,7 @@ class _Worker(Worker):
                     slot.bound.close()
             crew.shared.attach(self.slot.number)
             self.notify()
-            crew.pool.look_again()
+            crew.pool.look_again(keeps_record=self.slot.number == 0)
             super().init_process()
         except Exception as cause:  # noqa: BLE001 - told here, for gunicorn would print it
             crew.log.event("worker.failed", level="error", cause=cause)

@@ -366,6 +366,7 @@ class Connection(HttpToolsProtocol):
         if type(yielded) is Seat:  # it goes on before this turn of the event loop ends
             yielded.go_on = partial(self._go_on, coroutine)
         else:
+            call.turn = None  # a task goes on with it, and knows nothing of seats
             self._wait_for(coroutine, yielded)
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, Reply], yielded: Any) -> None:

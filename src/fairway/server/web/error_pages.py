@@ -288,6 +288,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "No model of this name is served or registered here.",
         "The list of models shows what there is. Check the spelling.",
     ),
+    "load_timeout": (
+        "A version was not loaded and proven within `server.load_timeout_s`; it does not serve.",
+        "Move the alias again to have it tried again. Raise the setting if so long is to be expected.",
+    ),
     "model_not_ready": (
         "The model is known but does not answer yet, or not any more.",
         "Try again shortly. `GET /health` says what is amiss.",

@@ -26,7 +26,7 @@ from fairway.errors import (
 from fairway.messages import Call, Reply
 from fairway.protocols.problems import problem_reply
 from fairway.registry.api_keys import READ
-from fairway.server.access import Identity, identify
+from fairway.server.access import Identity, identify, name_in
 from fairway.server.guard import Guard
 from fairway.server.web import docs, error_pages, facts, fields, forms, login, results, snippets
 from fairway.server.web.render import Assets, html
@@ -43,11 +43,13 @@ _CALL_HEADERS = {"content-type": "application/json", "accept": "application/json
 class Pages:
     """Every page; made by `build_pages`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - `build_pages` alone calls it, all by name
         self,
         *,
         models: Callable[[], Sequence[facts.ServedModel]],
         find: Callable[[str], facts.ServedModel | None],
+        prepare: Callable[[str], Awaitable[None]],
+        unloaded: Callable[[], Sequence[str]],
         predict: Callable[[Call], Awaitable[Reply]],
         openapi: Callable[[Identity], Mapping[str, Any]],
         aliases: Callable[[str, int], Sequence[str]],
@@ -56,6 +58,8 @@ class Pages:
     ) -> None:
         self._models = models
         self._find = find
+        self._prepare = prepare
+        self._unloaded = unloaded
         self._predict = predict
         self._openapi = openapi
         self._aliases = aliases
@@ -91,12 +95,14 @@ class Pages:
             }
             for place, (reference, model) in enumerate(self._served(request).items())
         ]
-        return html(request, "index.html", {"cards": cards})
+        sees = identify(request.scope).sees
+        unloaded = [reference for reference in self._unloaded() if sees(name_in(reference))]
+        return html(request, "index.html", {"cards": cards, "unloaded": unloaded})
 
     async def model(self, request: Request) -> Response:
         """Show the form of one model, filled with its typical row."""
         try:
-            model = self._find_served(request)
+            model = await self._find_served(request)
         except FairwayError as error:
             return self.refused(request, error)
         return self._form_page(request, model, forms.typical_texts(model.signature), {})
@@ -104,7 +110,7 @@ class Pages:
     async def submit(self, request: Request) -> Response:
         """Ask the model about a submitted form; show the result, or what to correct."""
         try:
-            model = self._find_served(request)
+            model = await self._find_served(request)
             token, body = forms.split_token(await self._body(request))
             self._guard.check_form(identify(request.scope), token)
             texts = forms.read_form(body, model.signature)
@@ -191,8 +197,9 @@ class Pages:
         names = [model.name for model in models.values()]
         return {m.name if names.count(m.name) == 1 else m.reference: m for m in models.values()}
 
-    def _find_served(self, request: Request) -> facts.ServedModel:
+    async def _find_served(self, request: Request) -> facts.ServedModel:
         reference = request.path_params["name"]
+        await self._prepare(reference)
         model = self._find(reference)
         if model is not None:
             return model
@@ -255,13 +262,15 @@ class Pages:
         return html(request, "model.html", context, status=status)
 
 
-def build_pages(
+def build_pages(  # noqa: PLR0913 - the application alone calls it, all by name
     *,
     models: Callable[[], Sequence[facts.ServedModel]],
     find: Callable[[str], facts.ServedModel | None],
     predict: Callable[[Call], Awaitable[Reply]],
     openapi: Callable[[Identity], Mapping[str, Any]],
     guard: Guard,
+    prepare: Callable[[str], Awaitable[None]] | None = None,
+    unloaded: Callable[[], Sequence[str]] = tuple,
     aliases: Callable[[str, int], Sequence[str]] = lambda _name, _version: (),
     max_body_bytes: int = 10 * 2**20,
 ) -> Pages:
@@ -273,18 +282,26 @@ def build_pages(
         predict: Answers a call as the engine does for any client; never raises.
         openapi: Gives the OpenAPI document for a caller.
         guard: Opens and closes the sessions of browsers.
+        prepare: Loads the model behind a reference if it is served and not loaded.
+        unloaded: Gives the references of the served versions that are not loaded.
         aliases: Gives the aliases that point to a version, by model name and version number.
         max_body_bytes: Longest form that is read.
     """
     return Pages(
         models=models,
         find=find,
+        prepare=prepare or _nothing,
+        unloaded=unloaded,
         predict=predict,
         openapi=openapi,
         aliases=aliases,
         guard=guard,
         max_body_bytes=max_body_bytes,
     )
+
+
+async def _nothing(_: str) -> None:
+    """All that is served is loaded."""
 
 
 def wants_html(request: Request) -> bool:

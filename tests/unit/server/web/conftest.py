@@ -21,7 +21,8 @@ from fairway.bundle.names import Reference
 from fairway.bundle.signature import Input, Output, Signature
 from fairway.inference.engine import Engine
 from fairway.inference.loaded import LoadedModel
-from fairway.inference.pool import Entry, Pool
+from fairway.inference.pool import Pool
+from fairway.inference.sources import Entry, Look
 from fairway.messages import Columns, Outputs
 from fairway.protocols.native import NativeProtocol
 from fairway.server.app import App
@@ -115,11 +116,13 @@ class InMemory:
     def __init__(self, bundles: Mapping[str, Bundle]) -> None:
         self._bundles = bundles
 
-    def models(self) -> list[str]:
-        return list(self._bundles)
-
-    def references(self, model: str) -> list[Reference]:
-        return [Reference(model), Reference(model, alias="production")]
+    def look(self, _: Sequence[Reference]) -> Look:
+        found = {
+            str(reference): self.resolve(reference)
+            for model in self._bundles
+            for reference in (Reference(model), Reference(model, alias="production"))
+        }
+        return Look(tuple(self._bundles), found)
 
     def resolve(self, reference: Reference) -> Entry:
         return Entry(reference.model, 3, self._bundles[reference.model].digest)
