@@ -20,6 +20,8 @@ FRAMEWORK_PAGES := $(patsubst %,'tests/docs/test_readme.py::test_every_block_of_
 
 # Arguments handed on: `make test ARGS="-k layers -x"`, `make bench ARGS="--quick"`.
 ARGS ?=
+# Processes that share the tests: `logical` is one per core, `0` runs them one by one, as plain `pytest` does.
+WORKERS ?= logical
 
 ##@ Everyday
 
@@ -51,8 +53,8 @@ types: install ## mypy, strict
 	@$(BIN)/mypy
 
 .PHONY: test
-test: install ## every test; one that needs a missing service skips and says why
-	@$(BIN)/pytest $(ARGS)
+test: install ## every test, on all cores (WORKERS=0: one by one); without its service one skips and says why
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-frameworks
 test-frameworks: $(FRAMEWORKS)/.installed ## the tests of PyTorch, Keras and MLflow, in .venv-frameworks

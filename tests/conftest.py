@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chro
 _AXE_PLACES = (ROOT / ".make" / "node_modules", ROOT / "node_modules")
 _KEPT_VARIABLES = ("FAIRWAY_DATA", "FAIRWAY_TEST_")
 _LOOPBACK = ("127.", "::1", "localhost")
+
+# Long files whose tests share nothing: workers take them test by test. All others stay with one worker, which
+# starts a file's servers and trains its models once.
+_SPLIT_FILES = frozenset({"tests/docs/test_readme.py", "tests/docs/test_examples.py"})
+# Folders whose tests start no server, as a rule.
+_QUICK_FOLDERS = frozenset({ROOT / "tests" / "unit", ROOT / "tests" / "property"})
+_MAKING_DEADLINE_S = 300.0
 
 
 def _find_browser() -> Path | None:
@@ -127,6 +135,29 @@ def needs(config: pytest.Config, name: str, path: Path | None, reason: str) -> P
     if name in _required(config):
         pytest.fail(f"service {name!r} is required (--require): {reason}", pytrace=False)
     pytest.skip(f"service {name!r}: {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with the files that are slow, so that none is left with one at the end."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: (item.path not in slow, not _QUICK_FOLDERS.isdisjoint(item.path.parents)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests by file, and those of some files one by one."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if file in _SPLIT_FILES else file
+
+    return Scheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -263,6 +294,39 @@ def postgres(service: Callable[[str], Path]) -> Iterator[Postgres]:
             yield server
         finally:
             server.stop("fast")
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Give a function that returns a folder of this worker's own with what *make* puts there.
+
+    Only one worker makes it; the others get a copy.
+    """
+
+    def folder_of(name: str, make: Callable[[Path], None]) -> Path:
+        folder = tmp_path_factory.mktemp(name) / "home"
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            make(folder)
+            return folder
+        place = tmp_path_factory.getbasetemp().parent / f"made-{name}"
+        try:
+            place.mkdir()
+        except FileExistsError:
+            _wait_for(place / "home")
+            return Path(shutil.copytree(place / "home", folder))
+        make(folder)
+        shutil.copytree(folder, place / "half").rename(place / "home")
+        return folder
+
+    return folder_of
+
+
+def _wait_for(folder: Path) -> None:
+    """Wait until another worker has made *folder*."""
+    deadline = time.monotonic() + _MAKING_DEADLINE_S
+    while not folder.exists():
+        assert time.monotonic() < deadline, f"no other worker has made {folder}"
+        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True, scope="session")

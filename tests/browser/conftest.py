@@ -95,10 +95,13 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def gardens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gardens(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """Give a home folder with the models iris, garden and wide."""
     pytest.importorskip("sklearn")
-    home = tmp_path_factory.mktemp("gardens") / "home"
+    return made_once("gardens", _fill)
+
+
+def _fill(home: Path) -> None:
     _push_iris(home)
     _push_wide(home)
     module = _own_module("garden")
@@ -112,7 +115,6 @@ def gardens(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outputs=["record"],
         home=home,
     )
-    return home
 
 
 def _push_iris(home: Path) -> None:

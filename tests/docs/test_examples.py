@@ -73,7 +73,10 @@ def test_the_readme_of_recipes_holds_with_the_real_recipes(reader: Any, shared_d
 
 
 def test_recipes_works_on_its_generated_sample(reader: Any) -> None:
-    """Without the data and without a network every command still works, and the script says what it used."""
+    """Without the data and without a network every command still works, and the script says what it used.
+
+    The request that wrk sends is answered, too, every time; where wrk is not installed, it is not sent.
+    """
     reader.copy_example("recipes")
 
     printed = reader.run(f"{sys.executable} train.py --sample")
@@ -87,23 +90,10 @@ def test_recipes_works_on_its_generated_sample(reader: Any) -> None:
 
     assert "a small sample that this script made up" in printed
     assert reply == {"difficulty": "Easy"}
-
-
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
-def test_the_load_of_recipes_is_what_its_model_takes(reader: Any) -> None:
-    """The request that wrk sends is answered, every time."""
-    reader.copy_example("recipes")
-    reader.run(f"{sys.executable} train.py --sample")
-    reader.run(
-        "fairway push build/recipes.joblib --name recipes --example build/recipes_train.ndjson --compile off "
-        "--target difficulty --output difficulty --kind ingredients=text_list "
-        "--code recipes_features.py --code recipes_plain.py"
-    )
-    reader.run("fairway serve recipes")
-    printed = reader.run("wrk -t1 -c4 -d1s -s load.lua http://127.0.0.1:5000/predict")
-
-    assert "Non-2xx" not in printed
-    assert "requests in" in printed
+    if shutil.which("wrk"):
+        printed = reader.run("wrk -t1 -c4 -d1s -s load.lua http://127.0.0.1:5000/predict")
+        assert "Non-2xx" not in printed
+        assert "requests in" in printed
 
 
 def test_coffee_works_on_its_generated_sample(reader: Any) -> None:

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from fairway.errors import FairwayError
 from fairway.registry.registry import open_registry
 from fairway.testing import RunningServer, running_server
 
-from .conftest import IRIS_ROW, Watch, counts, iris_table, snapshot, wait_until
+from .conftest import IRIS_ROW, Elapsed, Watch, counts, iris_table, snapshot, wait_until
 
 FEATURES = {"features": list(IRIS_ROW.values())}
 
@@ -56,9 +55,9 @@ def answer_of(server: RunningServer, reference: str = "") -> tuple[str, float]:
 
 
 def seconds_until(condition: Callable[[], bool]) -> float:
-    started = time.perf_counter()
+    elapsed = Elapsed()
     wait_until(condition)
-    return time.perf_counter() - started
+    return elapsed.seconds()
 
 
 class Seen:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ import fairway as fw
 from fairway.server.listen import begin_to_listen, listen
 from fairway.testing import RunningServer, running_server
 
-from .conftest import counts, wait_until
+from .conftest import Elapsed, counts, wait_until
 from .traffic import Traffic
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has one process per server")
@@ -84,9 +83,9 @@ def test_a_killed_worker_costs_no_more_than_its_calls_in_flight(server: RunningS
         before = counts(server, "fairway_rows_total")[key]
         victim = workers_of(server)[0]
         os.kill(victim, signal.SIGKILL)
-        killed = time.monotonic()
+        killed = Elapsed()
         wait_until(lambda: len(events(server, "worker.started")) > began)
-        replaced_s = time.monotonic() - killed
+        replaced_s = killed.seconds()
         traffic.wait_for(300)
         after = counts(server, "fairway_rows_total")[key]
 
@@ -155,9 +154,9 @@ def test_an_alias_that_moves_under_load_loses_nothing_and_mixes_nothing(
         for version in (2, 1, 2):
             traffic.wait_for(100)
             fw.alias(f"line:{version}", "production", home=home)
-            moved = time.monotonic()
+            moved = Elapsed()
             wait_until(lambda: versions(server) == {f"line:{version}"})  # noqa: B023
-            assert time.monotonic() - moved < 1.5  # a second, and that of asking
+            assert moved.seconds() < 1.5  # a second, and that of asking
         traffic.wait_for(100)
 
     assert (traffic.tally.lost, traffic.tally.wrong, traffic.tally.refused) == ([], [], 0)

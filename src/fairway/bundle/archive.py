@@ -32,6 +32,7 @@ ZIP_FAULTS = (
     NotImplementedError,
     RuntimeError,
     ValueError,
+    IndexError,  # a member without a name
     EOFError,
     OSError,
 )

@@ -191,7 +191,7 @@ class Connection(HttpToolsProtocol):
             return
         self._is_over = True
         if self._abandon_unfinished():
-            self._refusal = error
+            self._refusal = error.with_traceback(None)  # its frames hold what was received
         if not self._unanswered:
             self._end()
 
@@ -204,7 +204,7 @@ class Connection(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.keep_alive = False
             return False
-        cycle.disconnected = True
+        cycle.disconnected, cycle.body = True, bytearray()  # a loop of references would keep it for long
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is cycle:

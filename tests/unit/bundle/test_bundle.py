@@ -194,6 +194,15 @@ def test_every_truncation_is_found(tmp_path: Path, small_bundle: Build) -> None:
         assert not is_bundle(path) or length > len(data) - CHECKSUM_BYTES
 
 
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    """The zeros that ended up in its place are an error of ours like any other damage."""
+    path = tmp_path / "x.fairway"
+    path.write_bytes(zipped(("manifest.json", b"{}")).replace(b"manifest.json", b"\0anifest.json"))
+    assert not is_bundle(path)
+    with pytest.raises(ArtifactCorrupt, match="is not a bundle"):
+        open_bundle(path)
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_any_damage_gives_an_error_of_ours(data: st.DataObject) -> None:

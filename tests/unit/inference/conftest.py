@@ -83,7 +83,7 @@ def scripted() -> Callable[..., LoadedModel]:
 def wait_until() -> Callable[[Callable[[], bool]], None]:
     """Give a function that waits for a condition, with a deadline."""
 
-    def wait(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    def wait(condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
         end = time.monotonic() + deadline_s
         while not condition():
             assert time.monotonic() < end, "it did not happen in time"

@@ -17,6 +17,8 @@ from fairway.errors import PackedModelDiffers, PredictorNotProven, UsageError
 from fairway.lifecycle.compiling import check_mode, compile_packed, prove_and_compile, report_of
 from fairway.lifecycle.pack import Facts, Wishes, pack_model
 
+pytestmark = pytest.mark.slow
+
 IRIS = load_iris()
 HEADER = "import os\nfrom sklearn.linear_model import Ridge\n\n\nclass Odd(Ridge):\n"
 METHOD = "    def as_steps(self):\n        "
@@ -43,15 +45,20 @@ def odd(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, Path]]]:
     sys.modules.pop(code.stem, None)
 
 
-def test_packing_compiles_and_proves_with_the_rows_of_the_example() -> None:
+@pytest.fixture(scope="module")
+def iris() -> Bundle:
+    """Give a packed and compiled model."""
+    return pack(LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target), IRIS.data)
+
+
+def test_packing_compiles_and_proves_with_the_rows_of_the_example(iris: Bundle) -> None:
     """The attachment belongs to the bundle, whose digest does not know of it."""
-    bundle = pack(LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target), IRIS.data)
-    report = report_of(bundle)
+    report = report_of(iris)
     assert report is not None
     assert report["predictor"] == "numpy"
-    assert report["digest"] == bundle.digest == bundle.attachments["compiled"].subject
+    assert report["digest"] == iris.digest == iris.attachments["compiled"].subject
     assert report["compilers"]["numpy"]["rows"]["given rows"] == len(IRIS.data)
-    assert "numpy/program.json" in bundle.attachments["compiled"].manifest.files
+    assert "numpy/program.json" in iris.attachments["compiled"].manifest.files
 
 
 def test_off_leaves_the_model_as_it_is() -> None:
@@ -104,12 +111,11 @@ def test_a_copy_that_fails_its_proof_is_refused_as_before() -> None:
         prove_and_compile(build_bundle(contents | {"golden.json": golden}, **facts))
 
 
-def test_what_a_bundle_brings_is_kept() -> None:
+def test_what_a_bundle_brings_is_kept(iris: Bundle) -> None:
     """It is not compiled again; `off` leaves it out, and `require` asks for its report."""
-    bundle = pack(LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target), IRIS.data)
-    assert compile_packed(bundle).attachments["compiled"] is bundle.attachments["compiled"]
-    assert compile_packed(bundle, mode="require").attachments == bundle.attachments
-    bare = compile_packed(bundle, mode="off")
+    assert compile_packed(iris).attachments["compiled"] is iris.attachments["compiled"]
+    assert compile_packed(iris, mode="require").attachments == iris.attachments
+    bare = compile_packed(iris, mode="off")
     assert bare.attachments == {}
     assert report_of(compile_packed(bare))["predictor"] == "numpy"  # type: ignore[index]
 

@@ -379,7 +379,7 @@ def test_a_slow_model_gets_fewer_rows_to_compare_with() -> None:
 
     (found,) = explain(acting(act), [1.0] * 4, budget_s=0.2)
     assert found["features"]["background"]["rows"] < 100
-    assert found["seconds"] < 1.0
+    assert found["seconds"] < 5.0
     assert found["targets"][0]["additivity"]["holds"]
 
 
@@ -481,7 +481,7 @@ def test_what_is_known_of_a_model_goes_with_it() -> None:
     asyncio.run(desk.explain(model, prediction_of(model, [[0.0] * 4]), ExplainWish()))
     assert len(desk._known) == 1
     del model
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(desk._known) and time.monotonic() < deadline:  # the thread may be about to let go of it
         gc.collect()
     assert len(desk._known) == 0
