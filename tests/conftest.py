@@ -6,14 +6,18 @@ absent the test skips and says what was looked for; under `--require browser` th
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +56,12 @@ def _find_axe() -> Path | None:
     named = os.environ.get("FAIRWAY_TEST_AXE")
     places = [ROOT / named] if named else [place / "axe-core" / "axe.min.js" for place in _AXE_PLACES]
     return next((path for path in places if path.is_file()), None)
+
+
+def _find_moto() -> Path | None:
+    """Return the place of moto, if what asks its S3 server is installed, too."""
+    found = [importlib.util.find_spec(name) for name in ("moto", "flask_cors", "obstore")]
+    return Path(found[0].origin or "") if all(found) and found[0] is not None else None
 
 
 def _find_promtool() -> Path | None:
@@ -96,6 +106,10 @@ SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
     "postgres": (
         _find_postgres,
         "PostgreSQL's initdb was not found; on Debian: apt-get install postgresql",
+    ),
+    "moto": (
+        _find_moto,
+        "moto and obstore are not installed; run: pip install 'moto[s3]' flask flask-cors obstore",
     ),
     "promtool": (_find_promtool, "promtool was not found on the PATH; on Debian: apt-get install prometheus"),
 }
@@ -329,12 +343,52 @@ def _wait_for(folder: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="session")
+def moto_endpoint(service: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a private S3 server that stands until the last test."""
+    service("moto")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not _is_listening(port):
+            assert server.poll() is None, "moto has ended"
+            assert time.monotonic() < deadline, "moto does not listen"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def s3_url(moto_endpoint: str, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the address of a prefix in a new bucket, with the variables set that lead there."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATESTTESTTEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-to-be-seen-anywhere")
+    bucket = f"fairway-{uuid.uuid4().hex[:12]}"
+    request = urllib.request.Request(f"{moto_endpoint}/{bucket}", method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    return f"s3://{bucket}/models"
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the machine out: no FAIRWAY_* variable, an empty home folder, no network but loopback."""
     home = tmp_path_factory.mktemp("user")
     with pytest.MonkeyPatch.context() as patch:
-        for variable in [name for name in os.environ if name.startswith("FAIRWAY_")]:
+        for variable in [name for name in os.environ if name.startswith(("AWS_", "FAIRWAY_"))]:
             if not variable.startswith(_KEPT_VARIABLES):
                 patch.delenv(variable)
         patch.setenv("HOME", str(home))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import importlib.metadata
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -41,15 +42,25 @@ if TYPE_CHECKING:
     from fairway.registry.registry import Registry
 
 
-def open_stores(settings: Settings) -> Registry:
+def open_stores(settings: Settings, *, forking: int = 0) -> Registry:
     """Open the registry that the settings name; loads the database libraries.
+
+    Args:
+        settings: Settings in force.
+        forking: Id of the process that forks workers later; 0 if none does.
 
     Raises:
         FairwayError: It cannot be opened; see `fairway.registry.registry.open_registry`.
     """
     from fairway.registry.registry import open_registry
 
-    return open_registry(settings.home, database=settings.registry, artifacts=settings.artifacts)
+    return open_registry(
+        settings.home,
+        database=settings.registry,
+        artifacts=settings.artifacts,
+        cache_bytes=settings.artifacts_cache_bytes,
+        forking=forking,
+    )
 
 
 def build_protocol(limits: LimitsSettings) -> NativeProtocol:
@@ -100,11 +111,14 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     """
     paths = [Path(name) for name in names if looks_like_path(name)]
     source: Source
+    # This process loads; if there are to be several workers, it forks them afterwards.
+    forking = os.getpid() if settings.server.workers > 1 else 0
     if paths and len(paths) == len(names):
         source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
     else:
         address = f"{socket.gethostname()}:{settings.server.port}"
-        source = RegistrySource(partial(open_stores, settings), server=address, notify=log.event)
+        opening = partial(open_stores, settings, forking=forking)
+        source = RegistrySource(opening, server=address, notify=log.event)
 
     limits = build_limits(settings)
     required = settings.server.require_signed_by

@@ -36,6 +36,7 @@ FairwayError
 |  + SchemaNewer           schema_newer         the registry was written by a newer fairway
 |  + StoreUnavailable      registry_unavailable the registry cannot be reached
 |  + RegistryBusy          registry_busy        another process holds the registry too long
+|  + ArtifactStoreFailed   artifact_store       the object store fails or does not answer
 |  + StorageFull           storage_full         no space left for a write
 |  + ModelNotFound         model_not_found
 |  + VersionNotFound       version_not_found
@@ -43,6 +44,7 @@ FairwayError
 |  + VersionExists         version_exists
 |  + NothingToRollBack     nothing_to_roll_back the alias has no earlier target
 |  + Conflict              conflict             somebody else was faster
+|  + RegistryNotEmpty      registry_not_empty   a backup goes into an empty registry only
 |  + VersionLive           version_live         an alias points to it
 |  + KeyNotFound           key_not_found        no API key has this id
 |  + AliasProtected        alias_protected      only promote and rollback move it
@@ -482,6 +484,14 @@ class RegistryBusy(StoreUnavailable):
     title = "The registry is busy"
 
 
+class ArtifactStoreFailed(StoreUnavailable):
+    """The object store that holds the artifacts failed, after all attempts."""
+
+    code = "artifact_store"
+    title = "The artifact store failed"
+    status = 502
+
+
 class StorageFull(RegistryError):
     """There is no space left; nothing was registered."""
 
@@ -553,6 +563,20 @@ class Conflict(RegistryError):
     code = "conflict"
     title = "Somebody else was faster"
     status = 409
+
+
+class RegistryNotEmpty(RegistryError):
+    """Something is in the registry, so a backup is not restored over it."""
+
+    code = "registry_not_empty"
+    title = "The registry is not empty"
+    status = 409
+
+    def __init__(self, n_events: int) -> None:
+        super().__init__(
+            f"the registry is not empty: {n_events} events are recorded in it",
+            hint="restore into another home folder (--home), or into another database",
+        )
 
 
 class VersionLive(RegistryError):

@@ -4,6 +4,7 @@
 Settings
 + home                  folder of the registry
 + registry  artifacts   where its rows and its files are, if not there
++ artifacts_cache_bytes how much copies of the files may take there
 + server                host  port  allowed_hosts  workers  predictor  max_loaded  load_timeout_s
                         require_signed_by  auth  keys_file  public_form  trusted_proxies
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
@@ -236,6 +237,12 @@ class Settings:
         "Object store of the registry's files, such as `s3://bucket/prefix`. Default: `artifacts/` in the "
         "home folder.",
         secret=True,
+    )
+    artifacts_cache_bytes: int = _setting(
+        10 * 2**30,
+        "How much copies of files of the object store may take in the home folder. 0 keeps none.",
+        minimum=0,
+        maximum=2**50,
     )
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)

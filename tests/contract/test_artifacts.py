@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,18 +15,33 @@ from hypothesis import strategies as st
 from fairway.errors import ArtifactDigest
 from fairway.registry.artifacts.base import Artifacts
 from fairway.registry.artifacts.local import LocalArtifacts
+from fairway.registry.artifacts.object_store import ObjectArtifacts
 
 Open = Callable[[], Artifacts]
 
-STORES: dict[str, Callable[[Path], Open]] = {
-    "local": lambda folder: lambda: LocalArtifacts(folder / "artifacts"),
+
+def _open_local(request: pytest.FixtureRequest, folder: Path) -> Open:
+    return lambda: LocalArtifacts(folder / "artifacts")
+
+
+def _open_s3(request: pytest.FixtureRequest, folder: Path) -> Open:
+    url = request.getfixturevalue("s3_url")
+    caches = (folder / f"cache-{number}" for number in itertools.count())
+    return lambda: ObjectArtifacts(url, next(caches))
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Open]] = {
+    "local": _open_local,
+    "s3": _open_s3,
 }
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.service("moto") if name == "s3" else ()) for name in STORES]
+)
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Give the function that opens one and the same store again."""
-    return STORES[request.param](tmp_path)
+    """Give the function that opens one and the same store again, on another machine as it were."""
+    return STORES[request.param](request, tmp_path)
 
 
 @pytest.fixture
@@ -98,3 +114,65 @@ def test_a_sweep_takes_no_blob(store: Artifacts) -> None:
 
     assert store.sweep(older_than_s=0) == 0
     assert store.read(digest) == b"coffee"
+
+
+def test_a_file_is_stored_as_its_bytes_are(store: Artifacts, reopen: Open, tmp_path: Path) -> None:
+    """Also one of many megabytes, which a store may take in parts; the empty file is a blob, too."""
+    for data in (b"", b"coffee", bytes(range(256)) * 4096 * 17):
+        path = tmp_path / "upload"
+        path.write_bytes(data)
+
+        digest = store.put_file(path)
+
+        assert digest == hashlib.sha256(data).hexdigest() == reopen().put(data)
+        assert reopen().read(digest) == data
+
+
+def test_every_blob_is_listed_with_its_size_and_its_age(store: Artifacts) -> None:
+    """An empty store lists nothing; what was put a moment ago is young."""
+    assert list(store.list()) == []
+    contents = [b"", b"coffee", b"tea" * 1000]
+
+    digests = [store.put(data) for data in contents]
+
+    found = {blob.digest: blob for blob in store.list()}
+    assert {digest: len(data) for digest, data in zip(digests, contents, strict=True)} == {
+        digest: blob.size for digest, blob in found.items()
+    }
+    assert all(-5 < blob.age_s < 300 for blob in found.values())
+
+
+def test_what_is_missing_is_told_from_what_is_there(store: Artifacts, reopen: Open) -> None:
+    """However many are asked for at once, also none."""
+    there = {store.put(bytes([number])) for number in range(12)}
+    gone = {hashlib.sha256(b"gone %d" % number).hexdigest() for number in range(3)}
+
+    assert reopen().missing(there | gone) == gone
+    assert reopen().missing(there) == set()
+    assert reopen().missing(()) == set()
+
+
+def test_a_removed_blob_is_gone_and_the_others_are_not(store: Artifacts, reopen: Open) -> None:
+    """What is not there counts as removed, and what was removed can be put again."""
+    kept, removed = store.put(b"coffee"), store.put(b"tea")
+    assert store.read(removed) == b"tea"  # a copy that is at hand must not survive, either
+
+    for _ in range(2):
+        store.remove([removed])
+
+    for opened in (store, reopen()):
+        assert opened.missing([kept, removed]) == {removed}
+        with pytest.raises(ArtifactDigest, match=removed):
+            opened.read(removed)
+    store.remove([])
+    assert [blob.digest for blob in store.list()] == [kept]
+    assert store.put(b"tea") == removed
+    assert reopen().read(removed) == b"tea"
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "/x"])
+def test_only_a_digest_becomes_part_of_a_path(store: Artifacts, name: str) -> None:
+    """Whatever a manifest may name, no other file is read, looked for or removed."""
+    for act in (store.read, lambda name: store.missing([name]), lambda name: store.remove([name])):
+        with pytest.raises(ArtifactDigest, match="is not the SHA-256"):
+            act(name)

@@ -10,6 +10,7 @@ from fairway.api.access import create_key, list_keys, revoke_key, rotate_key
 from fairway.api.checking import check
 from fairway.api.diagnosis import Check, doctor
 from fairway.api.files import convert, inspect
+from fairway.api.keeping import backup, export_versions, gc, import_versions, restore
 from fairway.api.lifecycle import (
     approve,
     audit,
@@ -43,6 +44,7 @@ __all__ = [
     "alias",
     "approve",
     "audit",
+    "backup",
     "bench",
     "check",
     "compile",
@@ -54,7 +56,10 @@ __all__ = [
     "distrust_key",
     "doctor",
     "explain",
+    "export_versions",
+    "gc",
     "history",
+    "import_versions",
     "inspect",
     "list_keys",
     "list_models",
@@ -67,6 +72,7 @@ __all__ = [
     "pull",
     "push",
     "remove_alias",
+    "restore",
     "revoke_key",
     "rollback",
     "rotate_key",

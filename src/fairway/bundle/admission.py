@@ -43,6 +43,12 @@ def check_admitted(home: Path, bundle: Bundle) -> None:
         raise _refusal(bundle, name, seals)
 
 
+def without_unvouched(home: Path, bundle: Bundle) -> Bundle:
+    """Return a bundle without the attachments that nobody vouches for; they can be made anew."""
+    names = _unvouched(home, bundle)[0]
+    return bundle.with_attachments(a for name, a in bundle.attachments.items() if name not in names)
+
+
 def is_foreign(home: Path, bundle: Bundle) -> bool:
     """Tell whether nobody vouches for what was packed, its attachments aside."""
     return "" in _unvouched(home, bundle)[0]

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from fairway.bundle.attachment import Attachment, AttachmentManifest
 from fairway.bundle.bundle import Bundle
@@ -37,7 +37,7 @@ from fairway.errors import (
     VersionLive,
     VersionNotFound,
 )
-from fairway.registry.artifacts.base import Artifacts
+from fairway.registry.artifacts.base import CACHE_BYTES, Artifacts
 from fairway.registry.artifacts.local import LocalArtifacts
 from fairway.registry.audit import Broken, verify
 from fairway.registry.history import protection, replay, until
@@ -69,6 +69,9 @@ class Anything(Enum):
 
 ANY: Final = Anything.ANY
 
+Result = TypeVar("Result")
+
+_ATTEMPTS = 2
 _MAX_ACTOR_CHARS = 200
 _MAX_REASON_CHARS = 2_000
 _CHANGING = frozenset({"register", "attach", *MOVES, "delete", "key_created", "key_revoked"})
@@ -99,7 +102,15 @@ class Registry:
         self.artifacts = artifacts
         self._clock = clock
 
-    def register(self, bundle: Bundle, *, name: str | None = None, actor: str, reason: str = "") -> Version:
+    def register(
+        self,
+        bundle: Bundle,
+        *,
+        name: str | None = None,
+        actor: str,
+        reason: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> Version:
         """Store a bundle as the next version of its model; durable when this returns.
 
         Bytes that are stored already are not stored again, but every call gives a version of its own. The
@@ -110,6 +121,7 @@ class Registry:
             name: Name of the model. Defaults to the one in the manifest.
             actor: Who registers it.
             reason: Why.
+            details: What else the event is to hold, as JSON has it.
 
         Raises:
             NameInvalid: The name is outside the grammar; nothing was written.
@@ -117,12 +129,16 @@ class Registry:
         """
         model = check_name("model", bundle.manifest.name if name is None else name)
         _check_texts(actor, reason)
-        digest = self._store(bundle)
         at = self._timestamp()
-        attached = [self._store_attachment(found, at, actor) for found in bundle.attachments.values()]
-        with self.metadata.write() as change:
+        attached = [_record_of(found, at, actor) for found in bundle.attachments.values()]
+
+        def store() -> set[str]:
+            parts = [self._store_attachment(found) for found in bundle.attachments.values()]
+            return self._store(bundle).union(*parts)
+
+        def make_known(change: Change) -> Version:
             number = change.claim_number(model, at=at)
-            version = _describe(bundle.manifest, model, number, digest=digest, at=at, actor=actor)
+            version = _describe(bundle.manifest, model, number, digest=bundle.digest, at=at, actor=actor)
             change.add_version(version)
             for record in attached:
                 change.attach(record)
@@ -134,10 +150,12 @@ class Registry:
                     at=at,
                     actor=actor,
                     reason=_with_trust(reason, bundle.manifest.trusted),
-                    details={"digest": digest},
+                    details={"digest": bundle.digest, **(details or {})},
                 )
             )
-        return version
+            return version
+
+        return self._store_and_commit(store, make_known)
 
     def resolve(self, reference: str | Reference) -> Version:
         """Return the version that a reference means now.
@@ -177,14 +195,17 @@ class Registry:
         """
         _check_texts(actor, "")
         at = self._timestamp()
-        record = self._store_attachment(attachment, at, actor)
-        with self.metadata.write() as change:
+        record = _record_of(attachment, at, actor)
+
+        def make_known(change: Change) -> AttachmentRecord:
             change.attach(record)
             details = {"name": record.name, "digest": record.digest}
             change.append(
                 Event(kind="attach", model=None, at=at, actor=actor, subject=record.subject, details=details)
             )
-        return record
+            return record
+
+        return self._store_and_commit(lambda: self._store_attachment(attachment), make_known)
 
     def attach_check(
         self,
@@ -210,8 +231,9 @@ class Registry:
         """
         _check_texts(actor, reason)
         at = self._timestamp()
-        record = self._store_attachment(attachment, at, actor)
-        with self.metadata.write() as change:
+        record = _record_of(attachment, at, actor)
+
+        def make_known(change: Change) -> int:
             find_version(change, version.model, version.version)
             change.attach(record)
             return change.append(
@@ -226,6 +248,8 @@ class Registry:
                     details={**details, "report": record.digest},
                 )
             )
+
+        return self._store_and_commit(lambda: self._store_attachment(attachment), make_known)
 
     def attachment(self, digest: str, name: str) -> Attachment | None:
         """Return what was attached last under a name to the bundle of a digest, or None.
@@ -579,8 +603,7 @@ class Registry:
     def verify_audit(self) -> Broken | None:
         """Return the first event that is not as it was recorded, or None if all of them are."""
         with self.metadata.read() as view:
-            events = view.audit()
-            return verify(events, view.head()) or _differing_version(view, events)
+            return verify_record(view)
 
     # -- keys --------------------------------------------------------------------------------------------
 
@@ -685,6 +708,7 @@ class Registry:
     def close(self) -> None:
         """Give back every connection."""
         self.metadata.close()
+        self.artifacts.close()
 
     def __enter__(self) -> Self:
         """Return the registry, which is closed at the end of the block."""
@@ -696,19 +720,42 @@ class Registry:
         """Close the registry."""
         self.close()
 
-    def _store(self, bundle: Bundle) -> str:
-        """Store every file of a bundle, its manifest last, and return the digest of the manifest."""
+    def _store_and_commit(
+        self, store: Callable[[], set[str]], make_known: Callable[[Change], Result]
+    ) -> Result:
+        """Store files, then make them known in one transaction in which all of them are there.
+
+        A clean-up removes files that nothing refers to, and until the transaction nothing refers to ours. It
+        removes under the write lock, and only after it has looked, under the same lock, for what refers to
+        them. So what is there while we hold the lock stays there once we have committed. What was removed
+        before is stored again.
+
+        Args:
+            store: Stores the files and returns their digests.
+            make_known: Writes the rows that refer to them.
+        """
+        for _ in range(_ATTEMPTS):
+            digests = store()
+            with self.metadata.write() as change:
+                if not self.artifacts.missing(digests):
+                    return make_known(change)
+        # Somebody cleans up without a pause and spares nothing: then they wait for once.
+        with self.metadata.write() as change:
+            store()
+            return make_known(change)
+
+    def _store(self, bundle: Bundle) -> set[str]:
+        """Store every file of a bundle, its manifest last, and return the digests of all of them."""
         for path, entry in bundle.manifest.files.items():
             if self.artifacts.put(bundle.read(path)) != entry.sha256:
                 raise ArtifactDigest(f"{path} is not the file that the manifest names", hint="pack it again")
-        return self.artifacts.put(bundle.manifest.to_bytes())
+        digests = {entry.sha256 for entry in bundle.manifest.files.values()}
+        return digests | {self.artifacts.put(bundle.manifest.to_bytes())}
 
-    def _store_attachment(self, attachment: Attachment, at: str, actor: str) -> AttachmentRecord:
-        """Store every file of an attachment, its manifest last, and return the row that makes it known."""
-        for path in attachment.manifest.files:
-            self.artifacts.put(attachment.read(path))
-        digest = self.artifacts.put(attachment.manifest.to_bytes())
-        return AttachmentRecord(attachment.subject, attachment.name, digest=digest, at=at, actor=actor)
+    def _store_attachment(self, attachment: Attachment) -> set[str]:
+        """Store every file of an attachment, its manifest last, and return the digests of all of them."""
+        digests = {self.artifacts.put(attachment.read(path)) for path in attachment.manifest.files}
+        return digests | {self.artifacts.put(attachment.manifest.to_bytes())}
 
     def _open_attachment(self, record: AttachmentRecord) -> Attachment:
         data = self.artifacts.read(record.digest)
@@ -720,17 +767,30 @@ class Registry:
         manifest = AttachmentManifest.from_bytes(data)
         return Attachment.from_files(manifest, lambda path: self.artifacts.read(manifest.files[path].sha256))
 
+    def timestamp(self) -> str:
+        """Return the time of now as events hold it."""
+        return self._timestamp()
+
     def _timestamp(self) -> str:
         return text_of(self._clock())
 
 
-def open_registry(home: Path, *, database: str = "", artifacts: str = "") -> Registry:
+def open_registry(
+    home: Path,
+    *,
+    database: str = "",
+    artifacts: str = "",
+    cache_bytes: int = CACHE_BYTES,
+    forking: int = 0,
+) -> Registry:
     """Open a registry; made or migrated as needed.
 
     Args:
         home: The home folder, which holds what is not elsewhere.
         database: Address of the database of its rows. Default: `registry.db` in the home folder.
         artifacts: Address of the object store of its files. Default: `artifacts/` in the home folder.
+        cache_bytes: How much copies of files of an object store may take in the home folder.
+        forking: Id of the process that forks workers later; see `ObjectArtifacts`.
 
     Raises:
         RegistryInvalid: What is there is not a registry; it is left untouched.
@@ -752,7 +812,7 @@ def open_registry(home: Path, *, database: str = "", artifacts: str = "") -> Reg
             f"the home folder {home} cannot be made: {os.strerror(cause.errno or 0)}",
             hint="choose another home folder (FAIRWAY_HOME)",
         ) from cause
-    store = open_artifacts(artifacts, home=home)
+    store = open_artifacts(artifacts, home=home, cache_bytes=cache_bytes, forking=forking)
     store.sweep()
     return Registry(open_metadata(database, home=home), store)
 
@@ -769,6 +829,11 @@ def open_to_look_up(home: Path) -> Registry:
 
     reader = open_reader(home / "registry.db")
     return open_registry(home) if reader is None else Registry(reader, LocalArtifacts(home / "artifacts"))
+
+
+def _record_of(attachment: Attachment, at: str, actor: str) -> AttachmentRecord:
+    """Return the row that makes an attachment known."""
+    return AttachmentRecord(attachment.subject, attachment.name, digest=attachment.digest, at=at, actor=actor)
 
 
 def _highest(view: View, model: str) -> int:
@@ -809,6 +874,12 @@ def _find_key(view: View, key_id: str) -> KeyRecord:
     if found is None:
         raise KeyNotFound(key_id, hint="fairway keys list shows every key")
     return found
+
+
+def verify_record(view: View) -> Broken | None:
+    """Return the first event that is not as it was recorded, or whose version is not; None if all are."""
+    events = view.audit()
+    return verify(events, view.head()) or _differing_version(view, events)
 
 
 def _differing_version(view: View, events: Sequence[Event]) -> Broken | None:

@@ -1,22 +1,26 @@
-"""Blobs as files of a folder: `sha256/ab/<digest>`, written aside and renamed into place."""
+"""An artifact store in a folder of a local disk, or of any disk that several machines mount."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
-import re
-import secrets
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from fairway.errors import ArtifactDigest, StorageFull, StoreUnavailable
-from fairway.registry.artifacts.base import Artifacts
-
-_TEMPORARY = re.compile(r"\.write-(\d+)-[0-9a-f]{16}")
-_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+from fairway.errors import ArtifactDigest
+from fairway.registry.artifacts.base import REFRESH_S, Artifacts, Blob
+from fairway.registry.artifacts.files import (
+    entries_of,
+    key_of,
+    mapped_errors,
+    sweep_folder,
+    sync_folder,
+    write_file,
+)
 
 
 class LocalArtifacts(Artifacts):
@@ -33,18 +37,24 @@ class LocalArtifacts(Artifacts):
     def put(self, data: bytes) -> str:
         """Store *data* and return its digest; see `Artifacts.put`."""
         digest = hashlib.sha256(data).hexdigest()
-        path = self._path(digest)
-        with _mapped_errors(f"storing {path.name}"):
-            self._settle(path.parent)
-            if not _holds(path, data):
-                self._write(path, data)
-            # Also for a blob that was there: whoever renamed it into place may not have come this far yet.
-            _sync_folder(path.parent)
+        self._put(digest, lambda file: file.write(data))
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        """Store the content of a file; see `Artifacts.put_file`."""
+        with mapped_errors(f"reading {path}"):
+            digest = _digest_of(path)
+
+        def copy(file: BinaryIO) -> None:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, file, 2**20)
+
+        self._put(digest, copy)
         return digest
 
     def read(self, digest: str) -> bytes:
         """Return the bytes stored under *digest*; see `Artifacts.read`."""
-        with _mapped_errors(f"reading {digest}"):
+        with mapped_errors(f"reading {digest}"):
             try:
                 return self._path(digest).read_bytes()
             except FileNotFoundError:
@@ -53,96 +63,62 @@ class LocalArtifacts(Artifacts):
                     hint="put the file back from a backup, or push the same model file again",
                 ) from None
 
+    def missing(self, digests: Collection[str]) -> set[str]:
+        """Return what is not there; see `Artifacts.missing`."""
+        with mapped_errors(f"looking into {self.folder}"):
+            return {digest for digest in digests if not self._path(digest).is_file()}
+
+    def list(self) -> Iterator[Blob]:
+        """Return every blob; see `Artifacts.list`."""
+        now = time.time()
+        with mapped_errors(f"listing {self.folder}"):
+            for digest, _, stat in entries_of(self.folder):
+                yield Blob(digest, size=stat.st_size, age_s=now - stat.st_mtime)
+
+    def remove(self, digests: Collection[str]) -> None:
+        """Remove blobs; see `Artifacts.remove`."""
+        with mapped_errors(f"removing from {self.folder}"):
+            for digest in digests:
+                self._path(digest).unlink(missing_ok=True)
+
     def sweep(self, *, older_than_s: float = 86_400.0) -> int:
         """Remove temporary files of dead processes; see `Artifacts.sweep`."""
-        if not self.folder.is_dir():
-            return 0
-        removed = 0
-        latest = time.time() - older_than_s
-        with _mapped_errors(f"sweeping {self.folder}"), os.scandir(self.folder) as entries:
-            for entry in entries:
-                found = _TEMPORARY.fullmatch(entry.name)
-                # Another process may sweep at the same time; a file that cannot be removed harms nobody.
-                with contextlib.suppress(OSError):
-                    if found and entry.stat().st_mtime <= latest and not _is_alive(int(found[1])):
-                        Path(entry).unlink()
-                        removed += 1
-        return removed
+        return sweep_folder(self.folder, older_than_s=older_than_s)
 
     def _path(self, digest: str) -> Path:
-        return self.folder / "sha256" / digest[:2] / digest
+        return self.folder / key_of(digest)
+
+    def _put(self, digest: str, write: Callable[[BinaryIO], object]) -> None:
+        path = self._path(digest)
+        with mapped_errors(f"storing {digest}"):
+            self._settle(path.parent)
+            if not _holds(path, digest):
+                write_file(self.folder, path, write, durable=True)
+            # Also for a blob that was there: whoever renamed it into place may not have come this far yet.
+            sync_folder(path.parent)
 
     def _settle(self, shard: Path) -> None:
         """Make the folders down to *shard*, and their entries durable once in the life of this object."""
         for folder in (self.folder, shard.parent, shard):
             if folder not in self._settled:
                 folder.mkdir(parents=True, exist_ok=True)
-                _sync_folder(folder.parent)
+                sync_folder(folder.parent)
                 self._settled.add(folder)
 
-    def _write(self, path: Path, data: bytes) -> None:
-        """Write *data* beside its place and rename it there; leave nothing behind if anything fails.
 
-        A failed fsync ends the write: the kernel may report it once only, so a second try proves nothing.
-        """
-        aside = self.folder / f".write-{os.getpid()}-{secrets.token_hex(8)}"
-        try:
-            with aside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except BaseException:  # also KeyboardInterrupt: a stopped push leaves no trace
-            with contextlib.suppress(OSError):
-                aside.unlink()
-            raise
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    """Say whether the file is there and whole; a damaged one is to be replaced."""
+def _holds(path: Path, digest: str) -> bool:
+    """Say whether the file is there and whole, and let it look new; a damaged one is to be replaced."""
     try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
+        if _digest_of(path) != digest:
+            return False
+        if time.time() - path.stat().st_mtime > REFRESH_S:
+            with contextlib.suppress(PermissionError):  # somebody else's file stays as old as it is
+                os.utime(path)
     except FileNotFoundError:
-        return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames into *folder* survive a loss of power."""
-    if os.name == "nt":  # pragma: no cover - no folder can be opened there; NTFS keeps renames in its journal
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _is_alive(pid: int) -> bool:
-    """Say whether another process of this machine has the number *pid*.
-
-    Our own number counts as dead: a container starts every process under the same one, and no write takes as
-    long as the age that a sweep asks for.
-    """
-    if os.name == "nt" or pid == os.getpid():  # os.kill would end a process there; the age decides alone
-        return False
-    try:
-        with contextlib.suppress(PermissionError):  # it lives, but belongs to somebody else
-            os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
         return False
     return True
 
 
-@contextlib.contextmanager
-def _mapped_errors(doing: str) -> Iterator[None]:
-    """Turn errors of the file system into errors of fairway."""
-    try:
-        yield
-    except OSError as cause:
-        if cause.errno in _NO_SPACE:
-            raise StorageFull(
-                f"no space is left for {doing}", hint="free some space and do it again; nothing was changed"
-            ) from cause
-        raise StoreUnavailable(
-            f"{doing} failed: {cause.strerror or cause}", hint="check the disk and the folder's permissions"
-        ) from cause
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

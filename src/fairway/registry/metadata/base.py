@@ -12,6 +12,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from fairway.registry.records import AttachmentRecord, Event, Head, KeyRecord, ModelSummary, Version
 
@@ -81,6 +82,10 @@ class View(abc.ABC):
         """Return what was recorded last."""
 
     @abc.abstractmethod
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every row by table, with values as JSON has them; a table after those it refers to."""
+
+    @abc.abstractmethod
     def keys(self) -> list[KeyRecord]:
         """Return all API keys, oldest first, with those that are void."""
 
@@ -119,6 +124,14 @@ class Change(View):
     @abc.abstractmethod
     def attach(self, record: AttachmentRecord) -> None:
         """Add an attachment, which counts from now on; those before it stay on record."""
+
+    @abc.abstractmethod
+    def fill(self, rows: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Write what `dump` gave, of this store or of another one, into an empty store.
+
+        Raises:
+            RegistryInvalid: The rows are not those of a registry.
+        """
 
     @abc.abstractmethod
     def delete_version(self, model: str, number: int, *, at: str) -> None:

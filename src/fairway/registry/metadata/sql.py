@@ -6,14 +6,16 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, insert, text, update
+from sqlalchemy import Connection, delete, insert, text, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from fairway.errors import MissingExtra, SchemaNewer, UsageError
+from fairway.errors import MissingExtra, RegistryInvalid, SchemaNewer, UsageError
 from fairway.registry.audit import chained, json_text
 from fairway.registry.metadata.base import Change, Metadata
 from fairway.registry.metadata.database import Database
-from fairway.registry.metadata.schema import attachments, chain, events, keys, models, versions
+from fairway.registry.metadata.schema import attachments, chain, events, keys, models, tables, versions
 from fairway.registry.metadata.sqlite import SqliteDatabase
 from fairway.registry.metadata.views import REVISIONS, Execute, SqlView
 from fairway.registry.records import AttachmentRecord, Event, KeyRecord, Version
@@ -64,6 +66,28 @@ class SqlChange(SqlView, Change):
     def attach(self, record: AttachmentRecord) -> None:
         """Add an attachment; see `Change.attach`."""
         self._connection.execute(insert(attachments).values(dataclasses.asdict(record)))
+
+    def fill(self, rows: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Write every row of another store; see `Change.fill`."""
+        if rows.keys() != tables.tables.keys():
+            raise RegistryInvalid(f"these are not the tables of a registry: {', '.join(sorted(rows))[:200]}")
+        if [row.get("id") for row in rows["chain"]] != [1]:
+            raise RegistryInvalid("the rows do not say what was recorded last")
+        self._connection.execute(delete(chain))
+        try:
+            for table in tables.sorted_tables:
+                # Where a database counts by itself it has to do so here, too, or it would give numbers twice.
+                counted = table.autoincrement_column
+                found = [
+                    {name: value for name, value in row.items() if counted is None or name != counted.name}
+                    for row in rows[table.name]
+                ]
+                if found:
+                    self._connection.execute(insert(table), found)
+        except (SQLAlchemyError, TypeError, ValueError, AttributeError) as cause:
+            if isinstance(cause, DBAPIError) and not isinstance(cause, IntegrityError | DataError):
+                raise
+            raise RegistryInvalid("the rows do not fit together, or into the tables of a registry") from cause
 
     def delete_version(self, model: str, number: int, *, at: str) -> None:
         """Mark a version as deleted; see `Change.delete_version`."""

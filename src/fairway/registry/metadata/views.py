@@ -143,6 +143,27 @@ class SqlView(View):
         rows = self._execute("SELECT DISTINCT digest FROM versions WHERE deleted_at IS NULL", {})
         return {digest for (digest,) in rows}
 
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every row by table; see `View.dump`."""
+        from sqlalchemy import JSON
+
+        from fairway.registry.metadata.schema import tables
+
+        found: dict[str, list[dict[str, Any]]] = {}
+        for table in tables.sorted_tables:
+            names = [column.name for column in table.columns]
+            keys = ", ".join(column.name for column in table.primary_key)
+            rows = self._execute(f"SELECT {', '.join(names)} FROM {table.name} ORDER BY {keys}", {})
+            texts = {column.name for column in table.columns if isinstance(column.type, JSON)}
+            found[table.name] = [
+                {
+                    name: json.loads(value) if name in texts and isinstance(value, str) else value
+                    for name, value in zip(names, row, strict=True)
+                }
+                for row in rows
+            ]
+        return found
+
     def keys(self) -> list[KeyRecord]:
         """Return all API keys; see `View.keys`."""
         rows = self._execute(f"SELECT {', '.join(_KEY)} FROM keys", {})

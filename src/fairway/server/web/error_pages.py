@@ -72,6 +72,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The model file needs a type that is not on the list of known ones. Nothing was loaded.",
         "If you know the library, allow it: `--trust module.Class`. Your own modules travel by `--code`.",
     ),
+    "artifact_store": (
+        "The object store that holds the files failed or did not answer, after several attempts.",
+        "Try again. Check the store, the bucket and the AWS_* variables. Served models go on answering.",
+    ),
     "artifact_type_mismatch": (
         "The file is a pickle, which can run code, under a name that promises a format which cannot.",
         "If it is meant to be a pickle, give it the ending `.joblib` or `.pkl`. Else do not use it.",
@@ -363,6 +367,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "registry_invalid": (
         "The file at the registry's place is not a registry. It was left as it is.",
         "Check `FAIRWAY_HOME`, or move the file away.",
+    ),
+    "registry_not_empty": (
+        "A backup is restored into an empty registry only, and something has happened in this one.",
+        "Restore into another home folder with `--home`, or into another database.",
     ),
     "registry_unavailable": (
         "The registry's database or files cannot be reached.",
