@@ -32,6 +32,8 @@ from fairway.server.cells import SharedCounts
 from fairway.server.guard import Guard, Policy, is_loopback
 from fairway.server.handlers import EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE, Predictions
 from fairway.server.keyring import KeyRing, KeySource, RegistryKeys
+from fairway.server.management.application import Management
+from fairway.server.management.office import Office
 from fairway.server.metrics import Metrics
 from fairway.server.wire import Connection
 from fairway.settings import ExplainSettings, LimitsSettings, LogSettings, Settings
@@ -202,6 +204,7 @@ def build_app(
         host=settings.server.host,
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
+        management=None if pool.is_fixed else build_management(settings, log=log),
         tasks=(
             partial(tell_lifetime, log, *lifetime),
             pool.watch,
@@ -210,6 +213,18 @@ def build_app(
             *guard.ring.tasks(),
         ),
     )
+
+
+def build_management(settings: Settings, *, log: Log) -> Management:
+    """Return the management interface to the registry that the settings name; opened by its first call."""
+    office = Office(
+        partial(open_stores, settings),
+        home=settings.home,
+        policy=settings.trust.policy,
+        gates=settings.gates,
+        predictor=settings.server.predictor,
+    )
+    return Management(office, log=log)
 
 
 def build_guard(settings: Settings, names: Sequence[str], *, log: Log) -> Guard:

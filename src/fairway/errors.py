@@ -43,6 +43,7 @@ FairwayError
 |  + AliasNotFound         alias_not_found
 |  + VersionExists         version_exists
 |  + NothingToRollBack     nothing_to_roll_back the alias has no earlier target
+|  + UploadIncomplete      upload_incomplete    chunks are missing
 |  + Conflict              conflict             somebody else was faster
 |  + RegistryNotEmpty      registry_not_empty   a backup goes into an empty registry only
 |  + VersionLive           version_live         an alias points to it
@@ -55,7 +56,8 @@ FairwayError
 + RequestError             a request that cannot be answered as it stands (4xx)
 |  + MalformedRequest      body_empty, json_invalid, json_nonfinite, json_too_deep, json_number_range,
 |  |                       json_duplicate_key, encoding_invalid, path_invalid, query_invalid,
-|  |                       chunk_limit
+|  |                       chunk_limit, header_invalid
+|  + FieldsInvalid         fields_invalid       fields of a management request; every fault is listed
 |  + BodyShape             body_shape           valid JSON that is no form of a request
 |  + SignatureMismatch     signature_mismatch   rows that do not fit; every fault is listed
 |  + UnsupportedMediaType  media_type
@@ -63,6 +65,7 @@ FairwayError
 |  + BodyTooLarge          body_too_large
 |  + TooManyRows           too_many_rows
 |  + TooManyToExplain      explain_too_many_rows
+|  + RangeInvalid          range_invalid        the file ends before it
 |  + HeadersTooLarge       headers_too_large
 |  + UriTooLong            uri_too_long
 |  + RequestTimeout        request_timeout      the client kept the server waiting
@@ -126,6 +129,9 @@ FAULT_CODES: dict[str, str] = {
     "json_duplicate_key": "A key stands twice in one object.",
     "encoding_invalid": "The text holds half of a surrogate pair.",
     "json_number_range": "An integer has more digits than can be read.",
+    "field_missing": "A required field of a management request is absent.",
+    "field_unknown": "A management request has no field of this name.",
+    "chunk_missing": "A chunk of an upload was not sent, or was cleared away since.",
     "rule_failed": "A rule of a gate does not hold.",
 }
 
@@ -636,6 +642,21 @@ class SchemaChanged(GateError):
     title = "Existing callers would break"
 
 
+class UploadIncomplete(RegistryError):
+    """Chunks of an upload are not there; no version was made."""
+
+    code = "upload_incomplete"
+    title = "The upload is not complete"
+    status = 409
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(
+            f"{len(faults)} chunks of the upload are not there",
+            hint="send them and register again; running the same push again does that",
+        )
+        self.faults = faults
+
+
 class RequestError(FairwayError):
     """A request cannot be answered as it stands."""
 
@@ -658,6 +679,7 @@ class MalformedRequest(RequestError):
         "path_invalid": "The path is not valid",
         "query_invalid": "A query parameter is not valid",
         "chunk_limit": "The body has too many chunks",
+        "header_invalid": "A header is not valid",
     }
 
     def __init__(self, code: str, detail: str, *, hint: str = "", faults: Sequence[Fault] = ()) -> None:
@@ -678,6 +700,22 @@ class BodyShape(RequestError):
         super().__init__(detail, hint=hint)
         self.faults = (Fault(pointer, "body_shape", detail),)
         self.example = example
+
+
+class FieldsInvalid(RequestError):
+    """Fields of a management request are absent, unknown or of the wrong kind; every fault is listed."""
+
+    code = "fields_invalid"
+    title = "The fields of the request do not fit"
+    status = 422
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(
+            f"{faults[0].message} - at {faults[0].pointer}{more}",
+            hint="the fields of every route are listed under /docs",
+        )
+        self.faults = faults
 
 
 class SignatureMismatch(RequestError):
@@ -726,10 +764,10 @@ class BodyTooLarge(RequestError):
     title = "The body is too large"
     status = 413
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, hint: str = "") -> None:
         super().__init__(
             f"the body is larger than the limit of {limit} bytes",
-            hint="send fewer rows per call, or raise limits.max_body_bytes",
+            hint=hint or "send fewer rows per call, or raise limits.max_body_bytes",
         )
 
 
@@ -759,6 +797,14 @@ class TooManyToExplain(RequestError):
             f"the body holds {rows} rows; at most {limit} are explained in one call",
             hint="send fewer rows per call, or raise explain.max_rows",
         )
+
+
+class RangeInvalid(RequestError):
+    """The file ends before the range that was asked for."""
+
+    code = "range_invalid"
+    title = "The range is not there"
+    status = 416
 
 
 class HeadersTooLarge(RequestError):

@@ -28,6 +28,7 @@ EVENTS: dict[str, str] = {
     "it matters; told at the load, if the original answers. The golden examples were answered all the same.",
     "keys.failed": "API keys cannot be read, or their use not noted; the last ones known stay in force.",
     "keys.followed": "API keys can be read again.",
+    "management.failed": "A management call was answered with 5xx: the registry is away, or too much waits.",
     "model.failed": "A model could not be loaded or proven; the version before it goes on serving.",
     "model.loaded": "A model was loaded and answered its golden examples; `predictor` says what answers.",
     "model.swapped": "Another version of a model serves now, or the same one by another predictor.",

@@ -13,6 +13,7 @@ Settings
 + explain               budget_s  max_rows  max_queue
 + log                   access  inputs  level
 + trust                 policy
++ remote                server
 + gates                 rules by model (see `gates.py`); only in the file
 ```
 
@@ -218,6 +219,13 @@ class TrustSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSettings:
+    """The server whose registry the verbs are about, instead of that of the home folder."""
+
+    server: str = _setting("", "Address of the server, such as `https://models.example.org`.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole tree."""
 
@@ -250,6 +258,7 @@ class Settings:
     explain: ExplainSettings = field(default_factory=ExplainSettings)
     log: LogSettings = field(default_factory=LogSettings)
     trust: TrustSettings = field(default_factory=TrustSettings)
+    remote: RemoteSettings = field(default_factory=RemoteSettings)
     gates: Mapping[str, GateRules] = field(default_factory=dict)
 
 
@@ -260,6 +269,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "explain": ExplainSettings,
     "log": LogSettings,
     "trust": TrustSettings,
+    "remote": RemoteSettings,
 }
 _GATE = "gate"
 """The table of the file that `gates.py` reads; it is no setting that a flag or a variable could hold."""
@@ -443,8 +453,12 @@ def _all_fields() -> Iterator[tuple[str, Field[Any]]]:
             yield f"{item.name}.{inner.name}", inner
 
 
+_SHORT_VARIABLES = {"remote.server": "FAIRWAY_SERVER"}
+"""Variables whose names leave the section out, because they are typed often."""
+
+
 def _variable(key: str) -> str:
-    return "FAIRWAY_" + key.replace(".", "_").upper()
+    return _SHORT_VARIABLES.get(key) or "FAIRWAY_" + key.replace(".", "_").upper()
 
 
 def _section_values(values: Mapping[str, Any], section: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fairway.settings import Settings, load_settings
+from fairway.settings import Settings, api_key, load_settings
 
 if TYPE_CHECKING:
+    from fairway.client.management import RemoteRegistry
     from fairway.registry.registry import Registry
 
 
@@ -36,6 +37,26 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
         yield registry
     finally:
         registry.close()
+
+
+@contextlib.contextmanager
+def backend(
+    home: str | Path | None, server: str | None = None, key: str | None = None
+) -> Iterator[Registry | RemoteRegistry]:
+    """Open the registry that a verb is about: that of a server, if one is named, else that of the home.
+
+    A server is named by the argument, else by the setting `remote.server`, which a stated home outweighs.
+    """
+    settings = settings_of(home)
+    url = server or (settings.remote.server if home is None else "")
+    if not url:
+        with open_registry(settings) as registry:
+            yield registry
+        return
+    from fairway.client.management import RemoteRegistry
+
+    with RemoteRegistry(url, key=key or api_key()) as there:
+        yield there
 
 
 @contextlib.contextmanager

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from fairway.api._common import actor, open_registry, settings_of
+from fairway.api._common import actor, backend
 
 if TYPE_CHECKING:
+    from fairway.client.management import RemoteRegistry
     from fairway.registry.api_keys import NewKey
     from fairway.registry.key_file import KeyFile
     from fairway.registry.records import KeyRecord
     from fairway.registry.registry import Registry
 
 
-def create_key(
+def create_key(  # noqa: PLR0913 - all but the name by name
     name: str,
     *,
     role: str,
@@ -26,6 +27,8 @@ def create_key(
     environment: str = "live",
     file: str | Path | None = None,
     home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
 ) -> NewKey:
     """Make an API key; servers know it within two seconds.
 
@@ -38,6 +41,8 @@ def create_key(
         environment: Word in the key that says where it belongs.
         file: Key file to add it to, instead of the registry; made if it is not there.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
 
     Returns:
         The key: its `text`, which nothing shows again, and its `record`.
@@ -57,24 +62,38 @@ def create_key(
         created_at=as_text(now),
         environment=environment,
     )
-    with _store(file, home) as store:
+    with _store(file, home, server, key) as store:
         store.add(made.record)
     return made
 
 
-def list_keys(*, file: str | Path | None = None, home: str | Path | None = None) -> list[KeyRecord]:
+def list_keys(
+    *,
+    file: str | Path | None = None,
+    home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
+) -> list[KeyRecord]:
     """Return all API keys without their secrets, with those that are revoked or expired.
 
     Args:
         file: Key file to read, instead of the registry.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
     """
-    with _store(file, home) as store:
+    with _store(file, home, server, key) as store:
         return store.keys()
 
 
 def revoke_key(
-    key_id: str, *, reason: str = "", file: str | Path | None = None, home: str | Path | None = None
+    key_id: str,
+    *,
+    reason: str = "",
+    file: str | Path | None = None,
+    home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
 ) -> KeyRecord:
     """Make an API key void for good, within five seconds on every server that reaches its registry.
 
@@ -83,11 +102,13 @@ def revoke_key(
         reason: Why; kept in the history of the registry.
         file: Key file that holds it, instead of the registry.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
 
     Raises:
         KeyNotFound: There is none of this id.
     """
-    with _store(file, home) as store:
+    with _store(file, home, server, key) as store:
         return store.revoke(_id_in(key_id), reason)
 
 
@@ -98,6 +119,8 @@ def rotate_key(
     environment: str = "live",
     file: str | Path | None = None,
     home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
 ) -> NewKey:
     """Make a key with the rights of another one, which goes on being valid for a while.
 
@@ -107,6 +130,8 @@ def rotate_key(
         environment: As for `create_key`.
         file: Key file that holds it, instead of the registry.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
 
     Returns:
         The new key. It lives as long as the old one was made to live.
@@ -120,7 +145,7 @@ def rotate_key(
 
     now = datetime.datetime.now(datetime.UTC)
     until = expiry(overlap, now)
-    with _store(file, home) as store:
+    with _store(file, home, server, key) as store:
         old = store.key(_id_in(key_id))
         state = state_of(old, now)
         if state != "active":
@@ -169,7 +194,7 @@ class _Store(Protocol):
 
 
 class _InRegistry:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry | RemoteRegistry) -> None:
         self._registry = registry
         self.keys = registry.keys
         self.key = registry.key
@@ -203,11 +228,13 @@ class _InFile:
 
 
 @contextlib.contextmanager
-def _store(file: str | Path | None, home: str | Path | None) -> Iterator[_Store]:
+def _store(
+    file: str | Path | None, home: str | Path | None, server: str | None, key: str | None
+) -> Iterator[_Store]:
     if file is not None:
         from fairway.registry.key_file import KeyFile
 
         yield _InFile(KeyFile(Path(file)))
         return
-    with open_registry(settings_of(home)) as registry:
+    with backend(home, server, key) as registry:
         yield _InRegistry(registry)

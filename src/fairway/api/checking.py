@@ -6,10 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairway.api._common import actor, open_registry, settings_of
+from fairway.api._common import actor, backend, settings_of
+from fairway.errors import UsageError
 
 if TYPE_CHECKING:
     from fairway.lifecycle.check import CheckReport
+
+_KINDS = {
+    ".csv": "text/csv",
+    ".ndjson": "application/x-ndjson",
+    ".jsonl": "application/x-ndjson",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 
 def check(  # noqa: PLR0913 - everything about a check is said here; all but two by name
@@ -23,6 +32,8 @@ def check(  # noqa: PLR0913 - everything about a check is said here; all but two
     predictor: str | None = None,
     seed: int = 0,
     home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
 ) -> CheckReport:
     """Prove a version on data that it has not seen, and judge it by the rules of its gate.
 
@@ -39,6 +50,8 @@ def check(  # noqa: PLR0913 - everything about a check is said here; all but two
         predictor: What answers. Default: the setting.
         seed: Which resamples are drawn for the intervals.
         home: Folder of the registry.
+        server: Address of a server that checks it by its own rules; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
 
     Returns:
         The report. `passed` says whether every rule is kept; a refusal is no exception.
@@ -47,12 +60,23 @@ def check(  # noqa: PLR0913 - everything about a check is said here; all but two
         TableInvalid: The data cannot be read, has no row, or no truth.
         UsageError: A column to split by is not there, or a metric function failed.
     """
+    from fairway.client.management import RemoteRegistry
     from fairway.gates import rules_of
     from fairway.lifecycle.check import check_version
     from fairway.lifecycle.own_metrics import load_functions
 
     settings = settings_of(home, {"server.predictor": predictor})
-    with open_registry(settings) as registry:
+    with backend(home, server, key) as registry:
+        if isinstance(registry, RemoteRegistry):
+            if predictor is not None:
+                raise UsageError("a server checks with the predictor that it serves with")
+            wishes: dict[str, str | int] = {
+                "against": against or "",
+                "target": target or "",
+                "by": ",".join(by),
+                "seed": seed,
+            }
+            return registry.check_version(reference, *_table_of(data), {**wishes, "reason": reason})
         version = registry.resolve(reference)
         rules = rules_of(settings.gates, version.model)
         return check_version(
@@ -69,3 +93,21 @@ def check(  # noqa: PLR0913 - everything about a check is said here; all but two
             predictor=settings.server.predictor,
             seed=seed,
         )
+
+
+def _table_of(data: Any) -> tuple[bytes, str, str]:
+    """Return a table as a file holds it, its media type, and what to call it."""
+    if isinstance(data, str | Path):
+        path = Path(data)
+        kind = _KINDS.get(path.suffix.lower())
+        if kind is None:
+            raise UsageError(
+                f"{path} has an ending that tells a server nothing", hint=f"use one of {', '.join(_KINDS)}"
+            )
+        return path.read_bytes(), kind, path.name
+    import msgspec
+
+    from fairway.bundle.tables import read_table
+
+    rows = read_table(data).records()
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows), "application/x-ndjson", "table"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairway.api._common import actor, default_name, open_registry, settings_of
+from fairway.api._common import actor, backend, default_name, open_registry, settings_of
+from fairway.bundle.bundle import open_bundle
 from fairway.errors import UsageError
+from fairway.lifecycle.taking import take_in
 
 if TYPE_CHECKING:
     from fairway.bundle.bundle import Bundle
+    from fairway.client.management import RemoteRegistry
     from fairway.registry.records import Version
 
 
@@ -133,7 +137,7 @@ def pack(  # noqa: PLR0913 - the one verb that states everything about a model; 
     return bundle
 
 
-def push(
+def push(  # noqa: PLR0913 - all but the model by name
     model: Any,
     *,
     name: str | None = None,
@@ -141,6 +145,9 @@ def push(
     reason: str = "",
     compile: str = "auto",  # noqa: A002 - see pack
     home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Version:
     """Register a model as the next version.
@@ -153,6 +160,10 @@ def push(
         reason: Why; kept in the history.
         compile: See `pack`. What a bundle brings along is not compiled again; `off` leaves it out.
         home: Folder of the registry.
+        server: Address of a server whose registry gets the version; the model is packed and proven here, and
+            what the server lacks of the bundle is uploaded. Default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
+        progress: Gets how many bytes of the upload are there, and how many there are in all.
         **options: Everything else that `pack` takes.
 
     Returns:
@@ -163,52 +174,93 @@ def push(
             model could run code.
         PredictorNotProven: Nothing compiled was proven, and *compile* is `require`.
     """
-    import tempfile
-
     from fairway.assemble import looks_like_bundle
-    from fairway.bundle.bundle import open_bundle
+    from fairway.client.management import RemoteRegistry
     from fairway.lifecycle.compiling import check_mode
-    from fairway.lifecycle.taking import take_in
 
     mode = check_mode(compile)
-
-    settings = settings_of(home)
-    if looks_like_bundle(model):
-        stated = sorted(name for name, value in {"example": example, **options}.items() if value)
-        stated = [name for name in stated if name not in _POLICY_OPTIONS]
-        if stated:
-            raise UsageError(
-                f"a bundle holds its own {stated[0]}; it cannot be stated again",
-                hint="push the model file instead, or the bundle alone",
-            )
-        bundle = take_in(open_bundle(model), settings.home, mode=mode)
-        with open_registry(settings) as registry:
-            return registry.register(bundle, name=name, actor=actor(), reason=reason)
-    name = name or default_name(model)
-    if not name:
-        raise UsageError("the model needs a name", hint='give one: name="coffee"')
-    with (
-        tempfile.TemporaryDirectory(prefix="fairway-push-") as temporary,
-        open_registry(settings) as registry,
-    ):
-        path = Path(temporary) / "bundle"
-        bundle = pack(model, path, name=name, example=example, compile=mode, home=settings.home, **options)
-        return registry.register(bundle, actor=actor(), reason=reason)
+    is_bundle = looks_like_bundle(model)
+    if is_bundle:
+        _check_nothing_stated({"example": example, **options})
+    else:
+        name = name or default_name(model)
+        if not name:
+            raise UsageError("the model needs a name", hint='give one: name="coffee"')
+    with backend(home, server, key) as registry, tempfile.TemporaryDirectory(prefix="fairway-push-") as made:
+        path = Path(made) / ("bundle.fairway" if isinstance(registry, RemoteRegistry) else "bundle")
+        bundle = None
+        if not is_bundle:
+            bundle = pack(model, path, name=name, example=example, compile=mode, home=home, **options)
+        if isinstance(registry, RemoteRegistry):
+            return _upload(registry, path if bundle else Path(model), name, reason, mode, progress)
+        if bundle is None:
+            bundle = take_in(open_bundle(model), settings_of(home).home, mode=mode)
+        return registry.register(bundle, name=name, actor=actor(), reason=reason)
 
 
-def pull(reference: str, path: str | Path, *, home: str | Path | None = None) -> Bundle:
+def _check_nothing_stated(options: Mapping[str, Any]) -> None:
+    """Refuse what would be stated again of a bundle that states it.
+
+    Raises:
+        UsageError: Something is.
+    """
+    stated = sorted(name for name, value in options.items() if value and name not in _POLICY_OPTIONS)
+    if stated:
+        raise UsageError(
+            f"a bundle holds its own {stated[0]}; it cannot be stated again",
+            hint="push the model file instead, or the bundle alone",
+        )
+
+
+def _upload(
+    registry: RemoteRegistry,
+    path: Path,
+    name: str | None,
+    reason: str,
+    mode: str,
+    progress: Callable[[int, int], None] | None,
+) -> Version:
+    """Send a bundle to a server, as one file."""
+    bundle = open_bundle(path)
+    with tempfile.TemporaryDirectory(prefix="fairway-push-") as folder:
+        if path.is_dir():
+            path = bundle.save(Path(folder) / "bundle.fairway")
+        return registry.upload(path, name or bundle.manifest.name, reason=reason, mode=mode, tell=progress)
+
+
+def pull(
+    reference: str,
+    path: str | Path,
+    *,
+    home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
+) -> Bundle:
     """Write a version of the registry to *path*, as `pack` does.
+
+    A bundle that a server sent is no more trusted here than any other that was packed elsewhere.
+
+    Args:
+        reference: A model, a version or an alias.
+        path: The file or folder to write. Never overwritten.
+        home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
 
     Raises:
         ArtifactDigest: A stored file is not the one that was registered.
     """
     from fairway.bundle import known
+    from fairway.client.management import RemoteRegistry
 
-    settings = settings_of(home)
-    with open_registry(settings) as registry:
+    with backend(home, server, key) as registry:
+        if isinstance(registry, RemoteRegistry):
+            with registry.download(reference) as bundle:
+                bundle.save(Path(path))
+                return open_bundle(path)
         bundle = registry.open(registry.resolve(reference))
         bundle.save(Path(path))
-    known.remember(settings.home, bundle)
+    known.remember(settings_of(home).home, bundle)
     return bundle
 
 
@@ -231,7 +283,7 @@ def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[st
     """
     from fairway.bundle import known
     from fairway.bundle.admission import check_admitted
-    from fairway.bundle.bundle import looks_like_path, open_bundle
+    from fairway.bundle.bundle import looks_like_path
     from fairway.lifecycle.compiling import prove_and_compile, report_of
 
     settings = settings_of(home)

@@ -2,92 +2,64 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fairway.api._common import actor, open_registry, settings_of
+from fairway.api._common import actor, backend
 from fairway.errors import UsageError
+from fairway.lifecycle.viewing import ModelView, view_of
 
 if TYPE_CHECKING:
-    from fairway.bundle.environment import Difference
-    from fairway.bundle.manifest import Manifest
-    from fairway.bundle.signature import Signature
-    from fairway.registry.records import Event, ModelSummary, Move, Version
+    from fairway.registry.records import ModelSummary, Move
 
 
 PRODUCTION = "production"
 
+__all__ = ["PRODUCTION", "ModelView", "alias", "list_models", "remove_alias", "rollback", "show"]
 
-@dataclasses.dataclass(frozen=True)
-class ModelView:
-    """Everything about one version and its model.
 
-    Attributes:
-        version: The version.
-        manifest: What its bundle says of itself.
-        signature: Its inputs and outputs.
-        card: The model card, in Markdown.
-        predictor: What answers for it where everything is installed: a compiler's name, or `native`.
-        reason: Why this one, in a sentence.
-        compilation: The report of its compilation; None if it was not compiled.
-        differences: What differs between this environment and the one that it was packed in.
-        versions: All versions of the model, oldest first.
-        aliases: Version number by alias.
-        history: Everything that happened to the model, oldest first.
+def list_models(
+    *, home: str | Path | None = None, server: str | None = None, key: str | None = None
+) -> list[ModelSummary]:
+    """Return a summary of every model, by name.
+
+    Args:
+        home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
     """
-
-    version: Version
-    manifest: Manifest
-    signature: Signature
-    card: str
-    predictor: str
-    reason: str
-    compilation: dict[str, Any] | None
-    differences: list[Difference]
-    versions: list[Version]
-    aliases: dict[str, int]
-    history: list[Event]
-
-    def _repr_html_(self) -> str:
-        from fairway.bundle.display import html_of_view
-
-        return html_of_view(self)
-
-
-def list_models(*, home: str | Path | None = None) -> list[ModelSummary]:
-    """Return a summary of every model, by name."""
-    with open_registry(settings_of(home)) as registry:
+    with backend(home, server, key) as registry:
         return registry.models()
 
 
-def show(reference: str, *, home: str | Path | None = None) -> ModelView:
-    """Return everything about the version that a reference stands for, and about its model."""
-    from fairway.bundle.environment import compare_environment
-    from fairway.inference.predictors import choices_of
-    from fairway.lifecycle.compiling import report_of
+def show(
+    reference: str, *, home: str | Path | None = None, server: str | None = None, key: str | None = None
+) -> ModelView:
+    """Return everything about the version that a reference stands for, and about its model.
 
-    with open_registry(settings_of(home)) as registry:
-        version = registry.resolve(reference)
-        bundle = registry.open(version)
-        choice = choices_of(bundle)[0]
-        summaries = {summary.name: summary for summary in registry.models()}
-        return ModelView(
-            version=version,
-            manifest=bundle.manifest,
-            signature=bundle.signature,
-            card=bundle.card,
-            predictor=choice.name,
-            reason=choice.reason,
-            compilation=report_of(bundle),
-            differences=compare_environment(bundle.environment),
-            versions=registry.versions(version.model),
-            aliases=summaries[version.model].aliases,
-            history=registry.history(version.model),
+    Args:
+        reference: A model, a version or an alias.
+        home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
+    """
+    from fairway.client.management import RemoteRegistry
+
+    with backend(home, server, key) as registry:
+        return (
+            registry.view(reference) if isinstance(registry, RemoteRegistry) else view_of(registry, reference)
         )
 
 
-def alias(reference: str, alias: str, *, reason: str = "", home: str | Path | None = None) -> Move:
+def alias(
+    reference: str,
+    alias: str,
+    *,
+    reason: str = "",
+    home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
+) -> Move:
     """Let an alias stand for the version that *reference* stands for now.
 
     Args:
@@ -95,26 +67,37 @@ def alias(reference: str, alias: str, *, reason: str = "", home: str | Path | No
         alias: Name such as `production`.
         reason: Why; kept in the history.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
     """
-    with open_registry(settings_of(home)) as registry:
+    with backend(home, server, key) as registry:
         version = registry.resolve(reference)
         return registry.move_alias(version.model, alias, version.version, actor=actor(), reason=reason)
 
 
-def remove_alias(reference: str, *, reason: str = "", home: str | Path | None = None) -> Move:
+def remove_alias(
+    reference: str,
+    *,
+    reason: str = "",
+    home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
+) -> Move:
     """Take an alias away; its history stays.
 
     Args:
         reference: The alias, such as `coffee@challenger`.
         reason: Why; kept in the history.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
     """
     from fairway.bundle.names import parse_reference
 
     parsed = parse_reference(reference)
     if parsed.alias is None:
         raise UsageError(f"{reference!r} names no alias", hint="write it like coffee@challenger")
-    with open_registry(settings_of(home)) as registry:
+    with backend(home, server, key) as registry:
         return registry.remove_alias(parsed.model, parsed.alias, actor=actor(), reason=reason)
 
 
@@ -125,6 +108,8 @@ def rollback(
     to: int | None = None,
     reason: str = "",
     home: str | Path | None = None,
+    server: str | None = None,
+    key: str | None = None,
 ) -> Move:
     """Let an alias stand for what it stood for before; done again it goes further back.
 
@@ -132,13 +117,15 @@ def rollback(
 
     Args:
         model: Name of the model.
-        alias: The alias.
+        alias: The alias to step back.
         to: How far back: the number of a version that it stood for before. Default: one step.
         reason: Why; kept in the history.
         home: Folder of the registry.
+        server: Address of a server whose registry is meant instead; default: the setting `remote.server`.
+        key: API key for the server; default: the variable `FAIRWAY_API_KEY`.
 
     Raises:
         NothingToRollBack: The alias has no earlier target, or *to* is none.
     """
-    with open_registry(settings_of(home)) as registry:
+    with backend(home, server, key) as registry:
         return registry.rollback(model, alias, to=to, actor=actor(), reason=reason)

@@ -54,10 +54,14 @@ def is_foreign(home: Path, bundle: Bundle) -> bool:
     return "" in _unvouched(home, bundle)[0]
 
 
-def check_foreign(bundle: Bundle) -> None:
+def check_foreign(bundle: Bundle, *, policy: str = "allowlist") -> None:
     """Refuse a bundle that nobody vouches for unless its model would be taken as a bare file.
 
     Types that its author has trusted count for nothing here; it may bring no module and name no function.
+
+    Args:
+        bundle: The bundle.
+        policy: Setting `trust.policy`.
 
     Raises:
         UntrustedBundle: It brings code, or its model could run some.
@@ -74,7 +78,7 @@ def check_foreign(bundle: Bundle) -> None:
             hint="have it signed by a key that you trust, or push the model with functions that you know",
         )
     try:
-        check_files({path: bundle.read(path) for path in bundle.model_paths}, Trust.default())
+        check_files({path: bundle.read(path) for path in bundle.model_paths}, Trust.naming((), policy=policy))
     except ArtifactUnsafe as unsafe:
         raise UntrustedBundle(
             f"{shown} was packed elsewhere, and {unsafe.detail}",

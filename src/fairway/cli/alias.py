@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     "alias",
     example='fairway alias coffee:2 production --reason "better on the March data"\n'
     "fairway alias coffee@challenger --remove",
+    remote=True,
 )
 @click.argument("reference")
 @click.argument("alias", required=False)
@@ -36,9 +37,9 @@ def command(face: Face, /, *, reference: str, alias: str | None, remove: bool, r
             hint="fairway alias coffee:2 production, or: fairway alias coffee@production --remove",
         )
     if alias is None:
-        print_move(face, api.remove_alias(reference, reason=reason, home=face.home))
+        print_move(face, api.remove_alias(reference, reason=reason, **face.place))
     else:
-        print_move(face, api.alias(reference, alias, reason=reason, home=face.home))
+        print_move(face, api.alias(reference, alias, reason=reason, **face.place))
 
 
 def print_move(face: Face, move: Move) -> None:

@@ -10,7 +10,7 @@ from fairway.cli.options import Face, verb
 from fairway.cli.output import print_json, say
 
 
-@verb("approve", example='fairway approve coffee:2 --reason "looked at the report with Grace"')
+@verb("approve", example='fairway approve coffee:2 --reason "looked at the report with Grace"', remote=True)
 @click.argument("reference")
 @click.option(
     "--alias", metavar="NAME", default="production", show_default=True, help="What the version may become."
@@ -23,7 +23,7 @@ def command(face: Face, /, *, reference: str, alias: str, reason: str) -> None:
     """
     from fairway import api
 
-    found = api.approve(reference, alias=alias, reason=reason, home=face.home)
+    found = api.approve(reference, alias=alias, reason=reason, **face.place)
     if face.as_json:
         print_json(dataclasses.asdict(found))
         return

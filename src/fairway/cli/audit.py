@@ -41,7 +41,12 @@ class _ShownByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@verbs("audit", example="fairway audit coffee --since 7d\nfairway audit verify", kind=_ShownByDefault)
+@verbs(
+    "audit",
+    example="fairway audit coffee --since 7d\nfairway audit verify",
+    kind=_ShownByDefault,
+    remote=True,
+)
 def command() -> None:
     """Print who changed what, and prove that the record is whole.
 
@@ -53,6 +58,7 @@ def command() -> None:
     "show",
     parent=command,
     example="fairway audit show coffee --since 7d\nfairway audit show --csv",
+    remote=True,
 )
 @click.argument("model", required=False)
 @click.option(
@@ -72,7 +78,7 @@ def show(
 
     if as_csv and face.as_json:
         raise UsageError("--csv and --json exclude each other")
-    events = api.audit(model, since=since, actor=actor, kind=kind, home=face.home)
+    events = api.audit(model, since=since, actor=actor, kind=kind, **face.place)
     if as_csv:
         click.echo(_csv(events), nl=False)
     elif face.as_json:
@@ -84,7 +90,12 @@ def show(
         print_table(["SEQ", "WHEN", "WHO", "WHAT", "WHY"], rows)
 
 
-@verb("verify", parent=command, example="fairway audit verify\nfairway audit verify --head 41:9f86d0...")
+@verb(
+    "verify",
+    parent=command,
+    example="fairway audit verify\nfairway audit verify --head 41:9f86d0...",
+    remote=True,
+)
 @click.option("--head", metavar="NUMBER:HASH", help="Compare with a head that was written down earlier.")
 def verify(face: Face, /, *, head: str | None) -> int:
     """Prove that no event was edited, deleted, inserted or swapped.
@@ -95,7 +106,7 @@ def verify(face: Face, /, *, head: str | None) -> int:
     """
     from fairway import api
 
-    found = api.verify_audit(head=head, home=face.home)
+    found = api.verify_audit(head=head, **face.place)
     if face.as_json:
         broken = {"seq": found.broken.seq, "why": found.broken.why} if found.broken else None
         print_json({"holds": found.holds, "events": found.events, "head": str(found.head), "broken": broken})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     example="fairway check coffee:3 --data unseen.csv\n"
     "fairway check coffee:3 --data unseen.csv --against coffee@production --by roaster_country\n"
     "fairway check coffee:3 --data unseen.parquet --html report.html --json",
+    remote=True,
 )
 @click.argument("reference", metavar="MODEL")
 @click.option("--data", metavar="FILE", required=True, help="Unseen rows with the truth: CSV, Parquet, JSON.")
@@ -64,7 +65,7 @@ def command(  # noqa: PLR0913 - one per option, all by name
             reason=reason,
             seed=seed,
             predictor=predictor,
-            home=face.home,
+            **face.place,
         )
     if page is not None:
         _write_page(report, page)

@@ -11,7 +11,7 @@ from fairway.cli.output import clean, print_json, say
 from fairway.errors import UsageError
 
 
-@verb("delete", example='fairway delete coffee:1 --yes --reason "trained on the wrong file"')
+@verb("delete", example='fairway delete coffee:1 --yes --reason "trained on the wrong file"', remote=True)
 @click.argument("reference", metavar="VERSION")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
@@ -32,7 +32,7 @@ def command(face: Face, /, *, reference: str, yes: bool, reason: str) -> None:
                 hint=f"fairway delete {reference} --yes",
             )
         click.confirm(f"Delete {clean(reference)} for good?", abort=True, err=True)
-    version = api.delete(reference, reason=reason, home=face.home)
+    version = api.delete(reference, reason=reason, **face.place)
     if face.as_json:
         print_json({"deleted": version.reference, "digest": version.digest})
     else:

@@ -24,6 +24,7 @@ _TITLES = {
 @verb(
     "diff",
     example="fairway diff coffee:2 coffee:3\nfairway diff coffee@production coffee:3 --breaking",
+    remote=True,
 )
 @click.argument("old")
 @click.argument("new")
@@ -39,7 +40,7 @@ def command(face: Face, /, *, old: str, new: str, breaking: bool, card: bool) ->
     """
     from fairway import api
 
-    found = api.diff(old, new, home=face.home)
+    found = api.diff(old, new, **face.place)
     if face.as_json:
         print_json(found.to_dict())
     elif card:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fairway.cli.explanation import show_explained
-from fairway.cli.options import Face, key_file_option, key_in, predictor_option, verb
+from fairway.cli.options import Face, predictor_option, verb
 from fairway.cli.output import print_json_line
 from fairway.cli.predict import read_data
 
@@ -15,6 +15,7 @@ from fairway.cli.predict import read_data
     example="fairway explain iris '{\"features\": [5.1, 3.5, 1.4, 0.2]}'\n"
     "fairway explain news '[\"A late goal decided the match\"]' --of sport\n"
     "fairway explain coffee @row.json --server http://127.0.0.1:5000 --json",
+    remote=True,
 )
 @click.argument("reference")
 @click.argument("data", metavar="JSON|@FILE|-")
@@ -28,9 +29,7 @@ from fairway.cli.predict import read_data
 )
 @click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, help="Which samples are drawn.")
 @predictor_option
-@click.option("--server", metavar="URL", help="Ask a running server instead of the registry.")
-@key_file_option
-def command(  # noqa: PLR0913 - one per option, all by name
+def command(
     face: Face,
     /,
     *,
@@ -40,8 +39,6 @@ def command(  # noqa: PLR0913 - one per option, all by name
     method: str,
     seed: int,
     predictor: str | None,
-    server: str | None,
-    key_file: str | None,
 ) -> None:
     """Print what a model predicts, and why.
 
@@ -50,10 +47,10 @@ def command(  # noqa: PLR0913 - one per option, all by name
     The data is a JSON record or a short list of records: as an argument, in a file (@FILE), or piped in (-).
     """
     body = read_data(data)
-    if server is not None:
+    if face.server is not None:
         from fairway.client.client import Client
 
-        with Client(server, api_key=key_in(key_file)) as client:
+        with Client(face.server, api_key=face.key) as client:
             document = client.explain(body, reference, of=of, method=method, seed=seed)
     else:
         from fairway import api

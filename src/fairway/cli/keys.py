@@ -27,7 +27,9 @@ _environment_option = click.option(
 )
 
 
-@verbs("keys", example="fairway keys create shop --role predict --models 'coffee*' --expires 90d")
+@verbs(
+    "keys", example="fairway keys create shop --role predict --models 'coffee*' --expires 90d", remote=True
+)
 def command() -> None:
     """Say who may call: create, list, rotate, revoke API keys."""
 
@@ -37,6 +39,7 @@ def command() -> None:
     parent=command,
     example="fairway keys create shop --role predict --models 'coffee*' --expires 90d\n"
     "fairway keys create ci --role deploy --file keys.json",
+    remote=True,
 )
 @click.argument("name")
 @click.option(
@@ -57,16 +60,16 @@ def create(face: Face, /, *, name: str, models: tuple[str, ...], **options: Any)
     from fairway import api
 
     patterns = [part.strip() for given in models for part in given.split(",") if part.strip()]
-    _show(face, api.create_key(name, models=patterns, home=face.home, **options))
+    _show(face, api.create_key(name, models=patterns, **face.place, **options))
 
 
-@verb("list", parent=command, example="fairway keys list")
+@verb("list", parent=command, example="fairway keys list", remote=True)
 @_file_option
 def list_(face: Face, /, *, file: str | None) -> None:
     """Print the keys, without their secrets."""
     from fairway import api
 
-    found = [_facts(record) for record in api.list_keys(file=file, home=face.home)]
+    found = [_facts(record) for record in api.list_keys(file=file, **face.place)]
     if face.as_json:
         print_json(found)
     elif not found:
@@ -80,7 +83,7 @@ def list_(face: Face, /, *, file: str | None) -> None:
         print_table(["ID", "NAME", "ROLE", "MODELS", "STATE", "EXPIRES", "LAST USED"], rows)
 
 
-@verb("rotate", parent=command, example="fairway keys rotate 3kq81xza --overlap 24h")
+@verb("rotate", parent=command, example="fairway keys rotate 3kq81xza --overlap 24h", remote=True)
 @click.argument("key_id", metavar="ID")
 @click.option(
     "--overlap", metavar="TIME", default="24h", show_default=True, help="How long the old key is valid still."
@@ -91,10 +94,15 @@ def rotate(face: Face, /, *, key_id: str, **options: Any) -> None:
     """Make a new key with the rights of the key ID, which ends after the overlap."""
     from fairway import api
 
-    _show(face, api.rotate_key(key_id, home=face.home, **options))
+    _show(face, api.rotate_key(key_id, **face.place, **options))
 
 
-@verb("revoke", parent=command, example="fairway keys revoke 3kq81xza --reason 'it was in a screenshot'")
+@verb(
+    "revoke",
+    parent=command,
+    example="fairway keys revoke 3kq81xza --reason 'it was in a screenshot'",
+    remote=True,
+)
 @click.argument("key_id", metavar="ID")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
 @_file_option
@@ -102,7 +110,7 @@ def revoke(face: Face, /, *, key_id: str, reason: str, file: str | None) -> None
     """Make the key ID void for good, on all servers within five seconds."""
     from fairway import api
 
-    record = api.revoke_key(key_id, reason=reason, file=file, home=face.home)
+    record = api.revoke_key(key_id, reason=reason, file=file, **face.place)
     if face.as_json:
         print_json(_facts(record))
         return

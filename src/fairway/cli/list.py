@@ -6,12 +6,12 @@ from fairway.cli.options import Face, verb
 from fairway.cli.output import moment, print_json, print_table, say
 
 
-@verb("list", example="fairway list")
+@verb("list", example="fairway list\nfairway list --server https://models.example.org", remote=True)
 def command(face: Face, /) -> None:
     """Print the models with their versions and aliases."""
     from fairway import api
 
-    models = api.list_models(home=face.home)
+    models = api.list_models(**face.place)
     if face.as_json:
         print_json(models)
     elif not models:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from fairway.cli.options import Face, common_options
+from fairway.cli.options import Face, common_options, not_remote, server_options
 from fairway.cli.output import print_error
 from fairway.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError, UsageError
 
@@ -112,7 +112,7 @@ def cli() -> None:
     """From a trained model to a served, documented, versioned prediction."""
 
 
-cli.params.extend(common_options())
+cli.params.extend([*server_options(), *common_options()])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,6 +165,8 @@ def _run(arguments: list[str], face: Face) -> int:
 def _usage_error(error: click.ClickException) -> FairwayError:
     ctx = getattr(error, "ctx", None)
     command = ctx.command_path if ctx is not None else "fairway"
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--server":
+        return not_remote(command.removeprefix("fairway "))
     return UsageError(error.format_message().rstrip("."), hint=f"{command} --help")
 
 

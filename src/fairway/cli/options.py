@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +30,45 @@ class Face:
         home: Folder of the registry, or None for the setting.
         as_json: Whether the answer is for a program.
         debug: Whether an error shows its traceback.
+        server: Address of the server whose registry is meant, or None for the setting.
+        key_file: File that holds the API key for the server, or None for the setting.
     """
 
     home: str | None = None
     as_json: bool = False
     debug: bool = False
+    server: str | None = None
+    key_file: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The API key in the file that was named; a key on the command line would be seen by everybody."""
+        return None if self.key_file is None else first_line(self.key_file, "API key")
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The arguments that say which registry a verb is about."""
+        return {"home": self.home, "server": self.server, "key": self.key}
+
+
+def server_options() -> list[click.Option]:
+    """Return new `--server` and `--key-file` options, of the verbs that can be about another registry."""
+    return [
+        click.Option(
+            ["--server"],
+            metavar="URL",
+            expose_value=False,
+            callback=_keep("server"),
+            help="Server whose registry is meant, not the home's; also FAIRWAY_SERVER.",
+        ),
+        click.Option(
+            ["--key-file"],
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep("key_file"),
+            help="File with the API key for the server; also FAIRWAY_API_KEY.",
+        ),
+    ]
 
 
 def common_options() -> list[click.Option]:
@@ -69,7 +104,7 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def verb(
-    name: str, *, example: str, parent: click.Group | None = None
+    name: str, *, example: str, parent: click.Group | None = None, remote: bool = False
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command of a function that takes the `Face` first; its docstring is the help.
 
@@ -77,10 +112,15 @@ def verb(
         name: The verb.
         example: One or more command lines that work, shown below the help.
         parent: The verbs that it belongs to, such as `trust` for `add`.
+        remote: Whether it can be about the registry of a server (`--server`).
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         command = click.command(name, epilog=_epilog(example))(click.pass_obj(function))
+        if remote:
+            command.params.extend(server_options())
+        elif not any(option.name == "server" for option in command.params):
+            command.callback = _local(name, command.callback)
         command.params.extend(common_options())
         if parent is not None:
             parent.add_command(command)
@@ -89,14 +129,34 @@ def verb(
     return decorate
 
 
+def _local(name: str, callback: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return the callback of a verb that refuses a `--server` before it."""
+
+    @functools.wraps(callback or _local)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if click.get_current_context().ensure_object(Face).server is not None:
+            raise not_remote(name)
+        return callback(*args, **kwargs) if callback else None
+
+    return checked
+
+
+def not_remote(name: str) -> UsageError:
+    """Return the error that says that a verb is about this machine alone."""
+    return UsageError(
+        f"fairway {name} works on this machine and its own registry; it takes no --server",
+        hint=f"leave --server out, or run fairway {name} on the server's machine",
+    )
+
+
 def verbs(
-    name: str, *, example: str, kind: type[click.Group] = click.Group
+    name: str, *, example: str, kind: type[click.Group] = click.Group, remote: bool = False
 ) -> Callable[[Callable[[], None]], click.Group]:
     """Make a group of verbs out of a function whose docstring is the help; see `verb`."""
 
     def decorate(function: Callable[[], None]) -> click.Group:
         group = click.group(name, cls=kind, epilog=_epilog(example))(function)
-        group.params.extend(common_options())
+        group.params.extend([*(server_options() if remote else ()), *common_options()])
         return group
 
     return decorate
@@ -236,38 +296,24 @@ def passphrase_of(path: str | None, *, ask: bool, confirm: bool = False) -> str:
         return click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm) if ask else ""
     if ask:
         raise UsageError("--passphrase and --passphrase-file exclude each other")
-    with Path(path).open(encoding="utf-8") as file:
-        passphrase = file.readline().rstrip("\r\n")
-    if not passphrase:
-        raise UsageError(f"the first line of {path} is empty, which is no passphrase")
-    return passphrase
+    return first_line(path, "passphrase")
 
 
-key_file_option = click.option(
-    "--key-file",
-    metavar="FILE",
-    help="File whose first line is the API key for the server. Default: the variable FAIRWAY_API_KEY.",
-)
-"""The option of the verbs that ask a server; a key on the command line would be seen by other users."""
-
-
-def key_in(path: str | None) -> str | None:
-    """Return the key in the first line of a file; None without a file, which leaves it to the variable.
+def first_line(path: str, what: str) -> str:
+    """Return the first line of a file that holds a secret.
 
     Raises:
         UsageError: The file cannot be read, or its first line is empty.
     """
-    if path is None:
-        return None
     try:
         with Path(path).open(encoding="utf-8") as file:
-            key = file.readline(1000).strip()
+            found = file.readline(1000).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"the key file {path} cannot be read: {reason}") from error
-    if not key:
-        raise UsageError(f"the first line of {path} is empty, which is no key")
-    return key
+        raise UsageError(f"the file of the {what}, {path}, cannot be read: {reason}") from error
+    if not found:
+        raise UsageError(f"the first line of {path} is empty, which is no {what}")
+    return found
 
 
 predictor_option = click.option(

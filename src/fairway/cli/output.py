@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,15 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
 
 
 @contextlib.contextmanager
-def progress(text: str) -> Iterator[None]:
-    """Show on standard error that something is being done, if a person is looking."""
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error that something is being done, if a person is looking; gives what changes it."""
     if not sys.stderr.isatty():
-        yield
+        yield lambda _: None
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(clean(text)):
-        yield
+    with Console(stderr=True).status(clean(text)) as status:
+        yield lambda new: status.update(clean(new))
 
 
 def print_error(error: FairwayError, *, as_json: bool = False) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fairway.cli.options import Face, key_file_option, key_in, predictor_option, verb
+from fairway.cli.options import Face, predictor_option, verb
 from fairway.cli.output import print_json_line
 from fairway.errors import UsageError
 
@@ -17,6 +17,7 @@ from fairway.errors import UsageError
     example="fairway predict iris '{\"features\": [5.1, 3.5, 1.4, 0.2]}'\n"
     "fairway predict coffee:2 @rows.json --include probabilities\n"
     "fairway predict coffee - --server http://127.0.0.1:5000 < row.json",
+    remote=True,
 )
 @click.argument("reference")
 @click.argument("data", metavar="JSON|@FILE|-")
@@ -24,8 +25,6 @@ from fairway.errors import UsageError
     "--include", metavar="NAMES", default="", help="What to add: probabilities, flags, explanation."
 )
 @predictor_option
-@click.option("--server", metavar="URL", help="Ask a running server instead of the registry.")
-@key_file_option
 def command(
     face: Face,
     /,
@@ -34,8 +33,6 @@ def command(
     data: str,
     include: str,
     predictor: str | None,
-    server: str | None,
-    key_file: str | None,
 ) -> None:
     """Print what a model predicts for one row or many.
 
@@ -43,10 +40,10 @@ def command(
     """
     wanted = tuple(name.strip() for name in include.split(",") if name.strip())
     body = read_data(data)
-    if server is not None:
+    if face.server is not None:
         from fairway.client.client import Client
 
-        with Client(server, api_key=key_in(key_file)) as client:
+        with Client(face.server, api_key=face.key) as client:
             print_json_line(client.predict(body, reference, include=wanted))
         return
     from fairway import api

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     "promote",
     example='fairway promote coffee:2 --reason "better on the March data"\n'
     "fairway promote coffee:2 --dry-run",
+    remote=True,
 )
 @click.argument("reference")
 @click.option("--alias", metavar="NAME", default="production", show_default=True, help="The alias to move.")
@@ -40,7 +41,7 @@ def command(
         reason=reason,
         dry_run=dry_run,
         allow_schema_change=allow_schema_change,
-        home=face.home,
+        **face.place,
     )
     if face.as_json:
         print_json(facts_of(found))

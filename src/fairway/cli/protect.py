@@ -12,6 +12,7 @@ from fairway.errors import UsageError
 @verb(
     "protect",
     example="fairway protect coffee@production --approvals 1\nfairway protect coffee@production --off",
+    remote=True,
 )
 @click.argument("reference", metavar="ALIAS")
 @click.option(
@@ -35,7 +36,7 @@ def command(face: Face, /, *, reference: str, approvals: int, off: bool, reason:
         raise UsageError(
             "--off and --approvals exclude each other", hint=f"fairway protect {reference} --off"
         )
-    found = api.protect(reference, on=not off, approvals=approvals, reason=reason, home=face.home)
+    found = api.protect(reference, on=not off, approvals=approvals, reason=reason, **face.place)
     if face.as_json:
         print_json(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ PROOF = "the packed copy, loaded in a fresh process, answers the golden examples
     example="fairway push model.joblib --name coffee --example train.csv --target rating\n"
     "fairway push coffee.fairway\n"
     "fairway push model.py:Model --name coffee --example rows.json --file weights.npz",
+    remote=True,
 )
 @click.argument("model")
 @model_options
@@ -41,9 +43,9 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
     facts = model_facts(options)
     from fairway import api
 
-    with progress(f"Packing {model}, proving and compiling the copy, registering it"):
-        version = api.push(model, **facts, reason=reason, home=face.home)
-    view = api.show(version.reference, home=face.home)
+    with progress(f"Packing {model}, proving and compiling the copy, registering it") as tell:
+        version = api.push(model, **facts, reason=reason, progress=_uploading(tell), **face.place)
+    view = api.show(version.reference, **face.place)
     if face.as_json:
         print_json({**dataclasses.asdict(version), "predictor": view.predictor, "reason": view.reason})
         return
@@ -61,6 +63,16 @@ def command(face: Face, /, *, model: str, reason: str, **options: Any) -> None:
             ("Next", next_step(version.model, version.version, production=_production(view.aliases))),
         ]
     )
+
+
+def _uploading(tell: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Return what tells how far an upload is."""
+
+    def tell_progress(done: int, total: int) -> None:
+        doing = "Uploading" if done < total else "Uploaded; the server proves and registers it:"
+        tell(f"{doing} {size(done)} of {size(total)}")
+
+    return tell_progress
 
 
 def own_code(manifest: Manifest) -> str:

@@ -11,6 +11,7 @@ from fairway.cli.options import Face, verb
 @verb(
     "rollback",
     example='fairway rollback coffee --reason "ratings too low since noon"\nfairway rollback coffee --to 3',
+    remote=True,
 )
 @click.argument("model")
 @click.option(
@@ -25,4 +26,4 @@ def command(face: Face, /, *, model: str, alias: str, to: int | None, reason: st
     """
     from fairway import api
 
-    print_move(face, api.rollback(model, alias=alias, to=to, reason=reason, home=face.home))
+    print_move(face, api.rollback(model, alias=alias, to=to, reason=reason, **face.place))

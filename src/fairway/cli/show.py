@@ -25,6 +25,7 @@ _VALUE_CHARS = 40
     "show",
     example="fairway show coffee\nfairway show coffee@production --card\nfairway show coffee --history\n"
     "fairway show coffee --at 2026-05-03T12:00",
+    remote=True,
 )
 @click.argument("reference")
 @click.option("--history", is_flag=True, help="What happened to the model: who, when, from, to, why.")
@@ -44,14 +45,14 @@ def command(face: Face, /, *, reference: str, history: bool, card: bool, at: str
     from fairway import api
 
     if history:
-        events = api.history(reference, home=face.home)
+        events = api.history(reference, **face.place)
         print_json(events) if face.as_json else say(*map(tell, events))
         return
     if at is not None:
-        found = api.live_at(reference, at, home=face.home)
+        found = api.live_at(reference, at, **face.place)
         print_json(found) if face.as_json else print_moment(found, at)
         return
-    view = api.show(reference, home=face.home)
+    view = api.show(reference, **face.place)
     if card:
         if face.as_json:
             print_json({"reference": view.version.reference, "card": view.card})

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import selectors
-import ssl
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 from fairway.client import _wire
 from fairway.client._wire import Answer, Request
+from fairway.client.transport import Transport
 from fairway.settings import api_key as environment_key
 
 
@@ -38,12 +35,9 @@ class Client:
     """
 
     def __init__(self, url: str, *, timeout_s: float = 30.0, api_key: str | None = None) -> None:
-        self._address = _wire.parse_url(url)
-        self._timeout_s = timeout_s
         key = _wire.key_headers(environment_key() if api_key is None else api_key)
-        self._headers = {"accept": "application/json", "user-agent": "fairway", **key}
-        self._tls = ssl.create_default_context() if self._address.scheme == "https" else None
-        self._idle: deque[http.client.HTTPConnection] = deque()
+        headers = {"accept": "application/json", "user-agent": "fairway", **key}
+        self._transport = Transport(url, timeout_s=timeout_s, headers=headers)
 
     def predict(self, data: Any, model: str | None = None, *, include: Iterable[str] = ()) -> Any:
         """Return the predictions for *data* as plain values.
@@ -109,8 +103,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that wait; the client may be used again."""
-        while self._idle:
-            self._idle.pop().close()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         """Return the client itself."""
@@ -123,72 +116,11 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({str(self._address)!r})"
+        return f"Client({str(self._transport.address)!r})"
 
     def _answer(self, request: Request) -> Answer:
-        status, headers, body = self._send(request)
+        status, headers, body = self._transport.send(request)
         return _wire.read_answer(request, headers, _wire.read_reply(status, headers, body))
 
     def _get(self, target: str, *, accept: tuple[int, ...] = ()) -> Any:
-        return _wire.read_reply(*self._send(Request("GET", target)), accept=accept)
-
-    def _send(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
-        connection, is_new = self._connection()
-        try:
-            try:
-                return self._exchange(connection, request)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                # The server closed a kept connection just as the request went out. Only a GET may be sent
-                # again: a POST could have been answered, and would be counted and logged twice.
-                if is_new or request.method != "GET":
-                    raise
-                return self._exchange(self._connect(), request)
-        except TimeoutError as error:
-            reason = f"timed out after {self._timeout_s:g} s"
-            raise _wire.unreachable(self._address, reason, code="remote_timeout") from error
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise _wire.unreachable(self._address, reason) from error
-
-    def _exchange(
-        self, connection: http.client.HTTPConnection, request: Request
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        try:
-            headers = {**self._headers, **request.headers}
-            target = self._address.path + request.target
-            connection.request(request.method, target, body=request.body or None, headers=headers)
-            reply = connection.getresponse()
-            body = reply.read()
-        except BaseException:
-            connection.close()
-            raise
-        if reply.will_close:
-            connection.close()
-        else:
-            self._idle.append(connection)
-        return reply.status, {name.lower(): value for name, value in reply.getheaders()}, body
-
-    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return self._connect(), True
-            if _is_quiet(connection):
-                return connection, False
-            connection.close()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        place = (self._address.host, self._address.port)
-        if self._tls is not None:
-            return http.client.HTTPSConnection(*place, timeout=self._timeout_s, context=self._tls)
-        return http.client.HTTPConnection(*place, timeout=self._timeout_s)
-
-
-def _is_quiet(connection: http.client.HTTPConnection) -> bool:
-    """Tell whether a kept connection is still open: an idle one has nothing to read but its own end."""
-    if connection.sock is None:
-        return False
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection.sock, selectors.EVENT_READ)
-        return not selector.select(timeout=0)
+        return _wire.read_reply(*self._transport.send(Request("GET", target)), accept=accept)

@@ -438,6 +438,11 @@ class Pool:
 
     # -- what is served ----------------------------------------------------------------------------------
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the models never change, as those of bundle files."""
+        return self._source.is_fixed
+
     def served_models(self) -> list[str]:
         """Return the names of the models that this server answers for."""
         return list(dict.fromkeys(text.split(":")[0].split("@")[0] for text in self._table.required))

@@ -76,7 +76,13 @@ class Refusal:
 
 
 class Source(Protocol):
-    """Where models come from."""
+    """Where models come from.
+
+    Attributes:
+        is_fixed: Whether its models never change.
+    """
+
+    is_fixed: bool
 
     def look(self, names: Sequence[Reference]) -> Look:
         """Return what every movable reference stands for: what is named, and the aliases of bare names.
@@ -122,6 +128,8 @@ class RegistrySource:
             is kept elsewhere it shows later whether the record was cut off or written anew.
         clock: Gives monotonic seconds.
     """
+
+    is_fixed = False
 
     def __init__(
         self,
@@ -264,6 +272,8 @@ def _by_subject(records: Iterable[AttachmentRecord]) -> dict[str, str]:
 
 class BundleSource:
     """Implement `Source` for bundle files and folders."""
+
+    is_fixed = True
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:
         self._bundles: dict[str, Bundle] = {}

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from fairway.errors import UsageError
 from fairway.registry.audit import EMPTY, Broken
 from fairway.registry.history import replay, until
 from fairway.registry.records import MOVES, Event, Head
-from fairway.registry.registry import PRODUCTION, Registry, text_of
+from fairway.registry.registry import PRODUCTION, text_of
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -67,7 +68,23 @@ class Proof:
         return self.broken is None
 
 
-def at(registry: Registry, model: str, when: datetime) -> Moment:
+class Recorded(Protocol):
+    """A registry, here or behind a server, as far as its record is asked."""
+
+    def history(self, model: str) -> list[Event]:
+        """Return everything that happened to a model, oldest first."""
+
+    def audit(self, *, after: int = 0, limit: int | None = None, model: str | None = None) -> list[Event]:
+        """Return events of all kinds, oldest first."""
+
+    def head(self) -> Head:
+        """Return the newest event's number and hash."""
+
+    def verify_audit(self) -> Broken | None:
+        """Return the first event that is not as it was recorded, or None."""
+
+
+def at(registry: Recorded, model: str, when: datetime) -> Moment:
     """Return what there was of a model at a time.
 
     The order of events is that of their numbers: everything counts up to the last event that bears this time
@@ -120,7 +137,7 @@ def select(
     ]
 
 
-def prove(registry: Registry, *, kept: Head | None = None) -> Proof:
+def prove(registry: Recorded, *, kept: Head | None = None) -> Proof:
     """Examine every event of the record, and compare it with a head that was written down earlier.
 
     Args:
@@ -135,7 +152,7 @@ def prove(registry: Registry, *, kept: Head | None = None) -> Proof:
     return Proof(head.seq, head, broken, kept)
 
 
-def _compared(registry: Registry, head: Head, kept: Head) -> Broken | None:
+def _compared(registry: Recorded, head: Head, kept: Head) -> Broken | None:
     if kept.seq > head.seq:
         return Broken(
             head.seq + 1, f"event {head.seq + 1} is missing; {kept.seq} were recorded when the head was kept"

@@ -9,7 +9,7 @@ from fairway.bundle.bundle import Bundle
 from fairway.lifecycle.compiling import Mode, compile_packed, prove_and_compile
 
 
-def take_in(bundle: Bundle, home: Path, *, mode: Mode = "auto") -> Bundle:
+def take_in(bundle: Bundle, home: Path, *, mode: Mode = "auto", policy: str = "allowlist") -> Bundle:
     """Return a bundle as it may be registered, with a compiled predictor as *mode* wishes.
 
     Where nobody vouches for it, what is attached to it is left out and made anew, and its model must pass all
@@ -19,6 +19,7 @@ def take_in(bundle: Bundle, home: Path, *, mode: Mode = "auto") -> Bundle:
         bundle: The bundle, every hash verified.
         home: The home folder that it comes to.
         mode: See `prove_and_compile`.
+        policy: Setting `trust.policy`, for a bundle that nobody vouches for.
 
     Raises:
         UntrustedBundle: Nobody vouches for it, and its model could run code; or nobody vouches for an
@@ -27,7 +28,7 @@ def take_in(bundle: Bundle, home: Path, *, mode: Mode = "auto") -> Bundle:
         PredictorNotProven: Nothing compiled was proven, and *mode* is `require`.
     """
     if is_foreign(home, bundle):
-        check_foreign(bundle)
+        check_foreign(bundle, policy=policy)
         return prove_and_compile(bundle.with_attachments([]), mode=mode)
     check_admitted(home, bundle)
     return compile_packed(bundle, mode=mode)

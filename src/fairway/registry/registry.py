@@ -109,6 +109,7 @@ class Registry:
         name: str | None = None,
         actor: str,
         reason: str = "",
+        upload: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> Version:
         """Store a bundle as the next version of its model; durable when this returns.
@@ -121,6 +122,8 @@ class Registry:
             name: Name of the model. Defaults to the one in the manifest.
             actor: Who registers it.
             reason: Why.
+            upload: A word that stands for this one call: whoever does not know whether it was heard may call
+                again with the same word, and gets the version that was made then.
             details: What else the event is to hold, as JSON has it.
 
         Raises:
@@ -137,6 +140,9 @@ class Registry:
             return self._store(bundle).union(*parts)
 
         def make_known(change: Change) -> Version:
+            made = _made_before(change, model, upload)
+            if made is not None:
+                return made
             number = change.claim_number(model, at=at)
             version = _describe(bundle.manifest, model, number, digest=bundle.digest, at=at, actor=actor)
             change.add_version(version)
@@ -150,7 +156,11 @@ class Registry:
                     at=at,
                     actor=actor,
                     reason=_with_trust(reason, bundle.manifest.trusted),
-                    details={"digest": bundle.digest, **(details or {})},
+                    details={
+                        "digest": bundle.digest,
+                        **({"upload": upload} if upload else {}),
+                        **(details or {}),
+                    },
                 )
             )
             return version
@@ -895,6 +905,14 @@ def _differing_version(view: View, events: Sequence[Event]) -> Broken | None:
             return Broken(
                 event.seq, f"{event.model}:{event.version} is not what event {event.seq} registered"
             )
+    return None
+
+
+def _made_before(view: View, model: str, upload: str) -> Version | None:
+    """Return the version that a call with this word has registered, if there is one."""
+    for event in reversed(view.events(model)) if upload else ():
+        if event.kind == "register" and event.details.get("upload") == upload and event.version:
+            return view.version(model, event.version)
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from fairway.errors import AuthRequired, ModelNotFound, RoleDenied
 from fairway.registry.api_keys import PREDICT, READ, ROLES, covers
+from fairway.server.management.operations import OPERATIONS
 
 IDENTITY = "fairway_identity"
 """Where the identity of the caller lies in the scope of a request."""
@@ -63,6 +64,15 @@ ROUTES: dict[str, Rule] = {
     "GET /login": _PUBLIC,
     "POST /login": _PUBLIC,
     "POST /logout": _PUBLIC,
+    **{
+        f"{operation.method} {operation.path}": Rule(
+            operation.role,
+            model=next((name for name in operation.placeholders if name in {"ref", "name"}), ""),
+            every_model=operation.every_model,
+            manage=True,
+        )
+        for operation in OPERATIONS
+    },
 }
 """Every route of the server: method and path as it is registered, and what it needs."""
 

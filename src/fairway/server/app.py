@@ -47,6 +47,8 @@ from fairway.server.handlers import (
 )
 from fairway.server.heads import Heads
 from fairway.server.health import health_document, live_document
+from fairway.server.management.application import Management
+from fairway.server.management.operations import BODY_HINT, OPERATIONS, body_limit
 from fairway.server.metrics import MEDIA_TYPE, Metrics
 from fairway.server.openapi import openapi_document
 from fairway.server.web.pages import build_pages, wants_html
@@ -72,6 +74,7 @@ class App:
         host: Address that the server listens on.
         allowed_hosts: Further names that the Host header may hold; `*` allows any.
         version: Version of fairway.
+        management: The management interface; none for a server of bundle files.
         tasks: Coroutine functions that run while the server does.
     """
 
@@ -87,6 +90,7 @@ class App:
         host: str = "127.0.0.1",
         allowed_hosts: Sequence[str] = (),
         version: str = "",
+        management: Management | None = None,
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.predictions = predictions
@@ -100,6 +104,7 @@ class App:
         self._metrics = metrics
         self._log = log
         self._version = version
+        self._management = management
         self._tasks = tasks
         self._seen_hosts: set[bytes] = set()
         is_open = "*" in allowed_hosts or (host in _WILDCARDS and not allowed_hosts)
@@ -130,8 +135,14 @@ class App:
             Route("/livez", self._live),
             Route("/metrics", self._metrics_text),
             Route("/openapi.json", self._openapi_json),
+            *(self._management.routes() if self._management else ()),
             *self._pages.routes(),
         ]
+
+    def body_limit(self, method: bytes, url: bytes) -> tuple[int, str]:
+        """Return how many bytes the body of a management request may have, and what to do about more."""
+        path = url.partition(b"?")[0].decode("latin-1")
+        return body_limit(method.decode("latin-1"), path), BODY_HINT
 
     # -- around every request ----------------------------------------------------------------------------
 
@@ -316,6 +327,7 @@ class App:
             version=self._version,
             has_default=identity.sees(self._default_model()),
             with_keys=self.guard.is_on,
+            operations=OPERATIONS if self._management else (),
         )
 
 

@@ -33,6 +33,7 @@ class Framing:
         "_chunks",
         "_codings",
         "_header_bytes",
+        "_limit_hint",
         "_max_body_bytes",
         "_wire_bytes",
         "body_bytes",
@@ -43,12 +44,17 @@ class Framing:
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes
+        self._limit_hint = ""
         self._header_bytes = self._wire_bytes = self._chunks = 0
         self._codings: list[bytes] = []
         self.hosts: list[bytes] = []
         self.body_bytes = 0
         self.declared_bytes = 0
         self.expects_continue = False
+
+    def limit_body(self, size: int, hint: str) -> None:
+        """Let the body have another length than usual; called before the head is checked."""
+        self._max_body_bytes, self._limit_hint = size, hint
 
     def count_url(self, size: int) -> None:
         """Refuse a request target that is longer than any.
@@ -99,7 +105,7 @@ class Framing:
         if method == b"CONNECT":
             raise RequestError("this is no proxy")
         if self.declared_bytes > self._max_body_bytes:
-            raise BodyTooLarge(self._max_body_bytes)
+            raise BodyTooLarge(self._max_body_bytes, hint=self._limit_hint)
 
     def to_origin(self, url: bytes, headers: Headers) -> bytes:
         """Return the path of a full address; its own host takes the place of the header (RFC 9112, 3.2.2).
@@ -136,7 +142,7 @@ class Framing:
         """
         self.body_bytes += size
         if self.body_bytes > self._max_body_bytes:
-            raise BodyTooLarge(self._max_body_bytes)
+            raise BodyTooLarge(self._max_body_bytes, hint=self._limit_hint)
 
     def count_wire(self, size: int, *, has_head: bool) -> None:
         """Refuse a head, chunk lines or trailers without an end, which the parser collects or skips.

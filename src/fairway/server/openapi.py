@@ -9,19 +9,27 @@ from fairway.bundle.signature import Signature
 from fairway.errors import error_codes
 from fairway.inference.loaded import LoadedModel
 from fairway.server.access import ANYBODY, rule_of
+from fairway.server.management.operations import Operation
 from fairway.server.openapi_explain import EXPLAIN_PARAMETERS, EXPLANATION
+from fairway.server.openapi_management import management_paths
 
 _VERSION = "3.1.0"
 
 
 def openapi_document(
-    models: Sequence[LoadedModel], *, version: str, has_default: bool = True, with_keys: bool = False
+    models: Sequence[LoadedModel],
+    *,
+    version: str,
+    has_default: bool = True,
+    with_keys: bool = False,
+    operations: Sequence[Operation] = (),
 ) -> dict[str, Any]:
     """Return the document.
 
     Args:
         models: What serves, the default first.
         version: Version of fairway.
+        operations: The management operations that there are.
         has_default: Whether the first model is the default.
         with_keys: Whether callers need a key.
     """
@@ -39,7 +47,7 @@ def openapi_document(
         paths[f"/models/{place}/predict"] = {"post": operation}
         operation = _explain(model, place, f"Explain {place}", f"explain_{_identifier(place)}")
         paths[f"/models/{place}/explain"] = {"post": operation}
-    paths |= _model_paths() | _service_paths()
+    paths |= _model_paths() | _service_paths() | management_paths(operations)
     document = {
         "openapi": _VERSION,
         "info": {"title": "fairway", "version": version, "description": "Predictions of trained models."},

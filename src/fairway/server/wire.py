@@ -46,6 +46,9 @@ FIRST_CALL_S = 1.0
 READ_S = 0.01
 LINGER_S = 2.0
 
+MANAGEMENT = b"/api/"
+"""Beginning of the paths whose bodies have limits of their own."""
+
 _SHORT_URL = re.compile(rb"(/predict|/models/[A-Za-z0-9._@:-]+/predict)(?:\?([!-~]*))?")
 
 _IDLE, _HEAD, _BODY = range(3)
@@ -258,6 +261,8 @@ class Connection(HttpToolsProtocol):
         """Choose the short way for a predict call that nothing stands before."""
         self._stage, self._since = _BODY, self._last_data
         version = self.parser.get_http_version()
+        if self.url.startswith(MANAGEMENT):
+            self._framing.limit_body(*self.app.body_limit(self.parser.get_method(), self.url))
         self._framing.check_head(self.parser.get_method(), version)
         self.url = self._framing.to_origin(self.url, self.headers)
         self.expect_100_continue = self._framing.expects_continue

@@ -271,7 +271,7 @@ def test_a_connection_that_the_server_closed_is_replaced(service: Service, clien
     """An idle connection that has ended is noticed before a call is sent on it."""
     service.close_after_reply = True
     client.predict({"age": 3})
-    connection = client._idle[0]
+    connection = client._transport._idle[0]
     assert connection.sock is not None
     connection.sock.settimeout(5)
     assert connection.sock.recv(1, socket.MSG_PEEK) == b""  # its end has arrived

@@ -204,6 +204,34 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "A signature cannot be learnt from the example table: it is empty, or a column mixes kinds.",
         "Give a few dozen rows as they will arrive in production, each column of one kind.",
     ),
+    "fields_invalid": (
+        "A management request lacks a field, has one that the route does not know, or one of another kind.",
+        "Correct what `errors` names. The fields of every route are listed under API docs.",
+    ),
+    "header_invalid": (
+        "A header that the route reads, such as `If-Match`, holds something that it cannot mean.",
+        'Send a version as `If-Match: "2"`, or `If-None-Match: *` for an alias that is not there yet.',
+    ),
+    "range_invalid": (
+        "A part of a file was asked for that begins behind its end.",
+        "Ask for the whole file; a client that goes on with a download has all of it already.",
+    ),
+    "upload_incomplete": (
+        "A version was to be registered from chunks that were not all sent. Nothing was registered.",
+        "Send the chunks that `errors` names and register again; the same `fairway push` does both.",
+    ),
+    "field_missing": (
+        "A field that this route needs is absent.",
+        "Add the field. The fields of every route are listed under API docs.",
+    ),
+    "field_unknown": (
+        "The route has no field of this name; it is refused rather than passed over.",
+        "Check the spelling. The fields of every route are listed under API docs.",
+    ),
+    "chunk_missing": (
+        "A chunk of the upload is not in the store: it was never sent, or cleared away as left over.",
+        "Send it with `PUT /api/v1/chunks/{sha256}`.",
+    ),
     "explain_too_many_rows": (
         "An explanation asks the model for hundreds of rows, so only a few rows are explained in one call.",
         "Send fewer rows per call. Who runs the server may raise `explain.max_rows`.",
