@@ -220,12 +220,46 @@ def gate_metrics() -> str:
     return "\n".join(lines)
 
 
+def operations() -> str:
+    """Return the routes of the management interface."""
+    from fairway.server.openapi_management import render_reference
+
+    return render_reference()
+
+
+def roles() -> str:
+    """Return what each role allows."""
+    from fairway.registry.api_keys import ROLES
+
+    rights = list(ROLES)
+    rows = [
+        f"| `{role}` | {' | '.join('yes' if right in allowed else '' for right in rights)} |"
+        for role, allowed in ROLES.items()
+    ]
+    head = f"| role | {' | '.join(rights)} |"
+    return "\n".join([head, "|---" * (len(rights) + 1) + "|", *rows])
+
+
+def routes() -> str:
+    """Return the role that each route needs."""
+    from fairway.server.access import ROUTES
+
+    rows = []
+    for route, rule in ROUTES.items():
+        scope = "its model" if rule.model else "all models" if rule.every_model else ""
+        notes = ", ".join(filter(None, [scope, "form" if rule.form else ""]))
+        rows.append(f"| `{route}` | {f'`{rule.role}`' if rule.role else 'none'} | {notes} |")
+    return "\n".join(["| route | needs | about |", "|---|---|---|", *rows])
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "access.md": {"roles": roles, "routes": routes},
     "cli.md": {"commands": commands},
     "flavors.md": {"flavors": flavors},
     "gate-rules.md": {"metrics": gate_metrics},
     "errors.md": {"codes": error_codes, "faults": fault_codes},
     "log-events.md": {"events": log_events},
+    "management-api.md": {"operations": operations},
     "metrics.md": {"metrics": metrics, "buckets": buckets},
     "python-api.md": {"names": public_names},
 }

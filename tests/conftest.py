@@ -64,6 +64,12 @@ def _find_moto() -> Path | None:
     return Path(found[0].origin or "") if all(found) and found[0] is not None else None
 
 
+def _find_nginx() -> Path | None:
+    """Return the path of nginx; Debian keeps it where only root looks."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    return Path(found) if found else None
+
+
 def _find_promtool() -> Path | None:
     """Return the path of Prometheus' promtool."""
     found = shutil.which("promtool")
@@ -111,6 +117,7 @@ SERVICES: dict[str, tuple[Callable[[], Path | None], str]] = {
         _find_moto,
         "moto and obstore are not installed; run: pip install 'moto[s3]' flask flask-cors obstore",
     ),
+    "nginx": (_find_nginx, "nginx was not found; on Debian: apt-get install nginx-light"),
     "promtool": (_find_promtool, "promtool was not found on the PATH; on Debian: apt-get install prometheus"),
 }
 
@@ -241,6 +248,7 @@ class Postgres:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._schemas = itertools.count(1)
+        self._frozen: list[int] = []
         options = ("-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--no-locale")
         self._run("initdb", *options, "--locale-provider=icu", "--icu-locale=en-US", "-D", str(self.data))
         hba = self.data / "pg_hba.conf"
@@ -275,14 +283,24 @@ class Postgres:
         """Stop the server as a crash would, unless another mode of pg_ctl is asked for."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-m", mode, "stop")
 
-    def freeze(self, *, thaw: bool = False) -> None:
-        """Stop every process of the server without ending it: connections are accepted and never answered."""
-        master = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        listed = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(master)], capture_output=True, text=True, check=False
-        )
-        for pid in (master, *map(int, listed.stdout.split())):
-            os.kill(pid, signal.SIGCONT if thaw else signal.SIGSTOP)
+    def freeze(self) -> None:
+        """Stop its processes without ending them: connections are accepted and never answered."""
+        import psycopg
+
+        with psycopg.connect(f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres") as connection:
+            self._frozen = [
+                pid for (pid,) in connection.execute("SELECT pid FROM pg_stat_activity").fetchall()
+            ]
+            own = connection.info.backend_pid
+        self._frozen.remove(own)
+        self._frozen.append(int((self.data / "postmaster.pid").read_text().splitlines()[0]))
+        for pid in self._frozen:
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let its processes go on."""
+        for pid in self._frozen:
+            os.kill(pid, signal.SIGCONT)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self.programs / program), *arguments]
@@ -368,6 +386,21 @@ def moto_endpoint(service: Callable[[str], Path], tmp_path_factory: pytest.TempP
 def _is_listening(port: int) -> bool:
     with socket.socket() as asking:
         return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def moto_bucket(moto_endpoint: str) -> dict[str, str]:
+    """Give the variables that lead to a prefix in a new bucket; for servers that outlive a test."""
+    bucket = f"fairway-{uuid.uuid4().hex[:12]}"
+    request = urllib.request.Request(f"{moto_endpoint}/{bucket}", method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    return {
+        "FAIRWAY_ARTIFACTS": f"s3://{bucket}/models",
+        "AWS_ENDPOINT_URL": moto_endpoint,
+        "AWS_ACCESS_KEY_ID": "AKIATESTTESTTEST",
+        "AWS_SECRET_ACCESS_KEY": "not-to-be-seen-anywhere",
+    }
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ class Machines:
         config = self.folder / "nginx.conf"
         config.write_text(NGINX.format(folder=self.folder, port=self.port, ports=self.ports, user=user))
         log = self.folder / "nginx-error.log"
-        self.start("nginx", "nginx", "-c", config, "-e", log, "-g", "daemon off;")
+        self.start("nginx", find_nginx(), "-c", config, "-e", log, "-g", "daemon off;")
         wait_until(lambda: is_listening(self.port), "nginx")
 
     def fairway(self, *arguments: str | Path) -> str:
@@ -324,11 +324,18 @@ def find_postgres() -> Path:
     return places[-1]
 
 
+def find_nginx() -> str:
+    """Return the path of nginx; Debian keeps it where only root looks."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if found is None:
+        raise SystemExit("nginx was not found; on Debian: apt-get install nginx-light")
+    return found
+
+
 def need_programs() -> None:
     """Say what is missing before anything is started."""
     find_postgres()
-    if shutil.which("nginx") is None:
-        raise SystemExit("nginx was not found; on Debian: apt-get install nginx-light")
+    find_nginx()
     needed = {"moto": "moto[server]", "obstore": "fairway[s3]", "psycopg": "fairway[postgres]"}
     for module, package in needed.items():
         if importlib.util.find_spec(module) is None:

@@ -77,13 +77,14 @@ FairwayError
 |  + AuthInvalid           auth_invalid         an unknown, expired or revoked key
 |  + RoleDenied            role_denied          the key's role does not allow it
 |  + RateLimited           rate_limited         too many failed attempts
-|  + CrossSite             csrf                 a page of another site made a browser send it
+|  + ForeignPage           csrf                 a page of another site made a browser send it
 |  + HttpsRequired         https_required       a key would be sent in the clear
 + PredictionError          an honest 5xx
 |  + ModelFailed           model_error          the model raised on valid input
 |  + ModelContract         model_contract       the model answered with the wrong number of rows or outputs
 |  + ModelNotReady         model_not_ready
 |  + LoadTimeout           load_timeout         a version was not loaded and proven in time
+|  + LoadCrashed           load_crashed         workers have died while they loaded a version
 |  + Overloaded            overloaded
 |  + PredictionTimeout     predict_timeout
 |  + ExplanationFailed     explanation_failed   the model's answers to changed rows cannot be explained
@@ -905,7 +906,7 @@ class RateLimited(AccessError):
     status = 429
 
 
-class CrossSite(AccessError):
+class ForeignPage(AccessError):
     """A browser sent this for a page of another site, or for one that was made for another session."""
 
     code = "csrf"
@@ -959,6 +960,14 @@ class LoadTimeout(PredictionError):
 
     code = "load_timeout"
     title = "The version took too long to load"
+    status = 503
+
+
+class LoadCrashed(PredictionError):
+    """Processes that loaded a version have died of it."""
+
+    code = "load_crashed"
+    title = "Loading the version has ended the process"
     status = 503
 
 

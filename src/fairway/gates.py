@@ -106,7 +106,8 @@ class GateRules:
         min_rows: Fewest rows with a label.
         segments: Columns by whose values the rows are looked at apart.
         compatible: Whether every client of the compared version must go on working.
-        require_check: Whether an alias moves only to a version whose last check was passed.
+        require_check: Whether an alias moves only to a version whose last check was passed; None where that
+            is not said, and `asks_for_check` decides.
         requires_approval: Whether an alias moves only after somebody else has approved.
         folder: Where the user's own metric functions are looked for.
     """
@@ -125,9 +126,23 @@ class GateRules:
     min_rows: int = 0
     segments: tuple[str, ...] = ()
     compatible: bool = False
-    require_check: bool = False
+    require_check: bool | None = None
     requires_approval: bool = False
     folder: Path | None = None
+
+    @property
+    def asks_for_check(self) -> bool:
+        """Whether an alias moves only to a version whose last check was passed.
+
+        As it is said; else if there is any rule that only a check can judge, for a rule that nobody has to
+        pass is none.
+        """
+        if self.require_check is not None:
+            return self.require_check
+        limits = (self.max_latency_ms, self.max_memory_mb)
+        return any(
+            (self.limits, self.metric, self.not_worse_than, self.compare, self.min_rows, self.segments)
+        ) or any(limit is not None for limit in limits)
 
 
 NO_RULES = GateRules()

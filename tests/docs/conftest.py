@@ -37,7 +37,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = "5000"
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 # What differs from run to run, or in the last bits from machine to machine.

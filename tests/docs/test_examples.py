@@ -189,6 +189,14 @@ def test_news_says_what_is_missing_when_its_data_folder_is_empty(tmp_path: Path)
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.service("moto", "nginx", "postgres")
+def test_the_readme_of_two_servers_holds(reader: Any) -> None:
+    """Promoted, rolled back and killed under load behind nginx: the front loses no call."""
+    reader.copy_example("two_servers")
+
+    reader.run_page(EXAMPLES / "two_servers" / "README.md")
+
+
 def test_plain_input_answers_as_the_flask_app_did(reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same pickle, same requests, same answers, whether or not the client names the content type."""
     pytest.importorskip("flask", reason="Flask is compared with where it is installed")

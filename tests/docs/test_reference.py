@@ -71,18 +71,20 @@ def test_every_fault_code_is_documented() -> None:
 
 def test_every_setting_is_documented() -> None:
     """Each setting is named with its key in fairway.toml and its variable in the environment."""
-    from fairway.settings import Settings, load_settings
+    from fairway.settings import Settings, describe_settings, load_settings
 
     settings, _ = load_settings(environ={})
     names = set()
     for field in dataclasses.fields(Settings):
+        if field.name == "gates":  # tables of rules, which have a page of their own
+            continue
         value = getattr(settings, field.name)
         inner = dataclasses.fields(value) if dataclasses.is_dataclass(value) else []
         names |= {f"{field.name}.{leaf.name}" for leaf in inner} or {field.name}
 
     assert names
     assert not missing(names)
-    assert not missing("FAIRWAY_" + name.replace(".", "_").upper() for name in names)
+    assert not missing(entry.variable for entry in describe_settings())
 
 
 def test_every_verb_is_documented() -> None:
@@ -133,6 +135,20 @@ def test_every_endpoint_is_documented() -> None:
 
     assert {"/livez", "/metrics"} <= served
     assert not missing(served)
+
+
+def test_every_management_route_is_documented() -> None:
+    """The page of the management interface has each route, with every field that it takes."""
+    from fairway.server.management.operations import OPERATIONS
+
+    page = (REFERENCE / "management-api.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### `([A-Z]+ [^`]+)`$(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL))
+
+    for operation in OPERATIONS:
+        place = f"{operation.method} {operation.path}"
+        fields = [field.name for field in (*operation.query, *(operation.body or ()))]
+        assert f"| `{place}` | `{operation.role}` |" in page
+        assert not missing(fields, sections.get(place, "none"))
 
 
 def test_every_log_event_is_documented() -> None:

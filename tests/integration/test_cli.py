@@ -112,9 +112,7 @@ def test_the_story_of_two_versions(shell: Shell, workshop: Path) -> None:
         "Undo: fairway alias iris@production --remove",
     ]
     out = push(shell, workshop, "second.joblib")
-    assert re.search(
-        r"^Next +fairway alias iris:2 production +\(production is iris:1 now\)$", out, re.MULTILINE
-    )
+    assert re.search(r"^Next +fairway promote iris:2 +\(production is iris:1 now\)$", out, re.MULTILINE)
 
     assert shell("alias", "iris:2", "production", "--reason", "a tree").splitlines() == [
         "iris@production was iris:1",

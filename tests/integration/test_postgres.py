@@ -335,7 +335,7 @@ def test_a_server_that_hangs_is_told_and_found_again(postgres: Server, store: Sq
                 ask()
             assert time.monotonic() - started < TOLD_S
     finally:
-        postgres.freeze(thaw=True)
+        postgres.thaw()
 
     assert wait_for(lambda: answers(store)) < 10
 

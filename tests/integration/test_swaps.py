@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ from fairway.settings import load_settings
 from fairway.testing import RunningServer, running_server
 
 from .conftest import counts, wait_until
-from .traffic import HAND_OVER_S, Timeline, Traffic
+from .traffic import Timeline, Traffic
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has one process per server")
 
@@ -51,8 +52,12 @@ class Pair(NamedTuple):
         return [server.port for server in self.servers]
 
     def health(self) -> list[Any]:
-        """Ask often enough that no worker is left out."""
-        return [server.ask("/health").json() for server in self.servers for _ in range(8)]
+        """Ask often enough that no worker is left out; one that dies just then does not answer."""
+        found = []
+        for server in self.servers * 8:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                found.append(server.ask("/health").json())
+        return found
 
     def is_healthy(self) -> bool:
         return {health["status"] for health in self.health()} == {"healthy"}
@@ -116,7 +121,7 @@ def swap_under_load(pair: Pair) -> None:
         for number in range(MOVES):
             with timeline.moving_to(f"line:{target(number, live)}"):
                 move(registry, number, live)
-            time.sleep(HAND_OVER_S)
+            time.sleep(1.0)
             traffic.wait_for(CALLS_PER_MOVE, deadline_s=60)
         assert pair.is_healthy()
         with timeline.moving_to("line:1"):
@@ -254,6 +259,36 @@ def test_a_broken_candidate_never_answers_and_the_operator_is_told_why(
     assert {(event.alias, event.details["code"]) for event in refusals} == {("production", code)}
     assert len({event.details["server"] for event in refusals}) == 2
     assert state["reason"].endswith(refusals[0].reason)
+
+
+def test_a_candidate_that_kills_who_loads_it_is_not_loaded_for_ever(pair: Pair) -> None:
+    """Two workers die of it; those that take their places serve the live version, and say why."""
+    source = Path("deadly.py")
+    source.write_text("def answer(rows):\n    return [4.0 * row['x'] for row in rows]\n")
+    fw.push("deadly.py:answer", name="deadly", example=[{"x": 1.0}, {"x": 2.0}], home=pair.home)
+
+    def change(contents: dict[str, bytes]) -> None:
+        code = next(path for path in contents if path.startswith("code/"))
+        contents[code] = b"import os\nos._exit(9)\n"
+
+    candidate = repack(pair, change, "deadly")
+    with Traffic(pair.ports, SLOPES, strangers=2) as traffic:
+        traffic.wait_for(50)
+        fw.alias(candidate.reference, "production", home=pair.home)
+        wait_until(lambda: {tell_code(health) for health in pair.health()} == {"load_crashed"}, deadline_s=30)
+        wait_until(lambda: pair.refusals(candidate.version))
+        traffic.wait_for(200)
+        deaths = [server.log.read_bytes().count(b'"worker.died"') for server in pair.servers]
+        fw.rollback("line", home=pair.home)
+        wait_until(pair.is_healthy)
+
+    assert traffic.tally.wrong == []
+    assert set(traffic.tally.answered) == {"line:1"}
+    assert max(deaths) <= 4
+
+
+def tell_code(health: Any) -> str:
+    return str(health["models"]["line"].get("code", ""))
 
 
 # -- more models than memory --

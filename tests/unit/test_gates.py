@@ -134,3 +134,14 @@ def test_limits_and_tolerances_mean_what_they_say() -> None:
     assert Tolerance(0.02, is_share=True).of(-50.0) == 1.0
     assert Tolerance(0.02).of(-50.0) == 0.02
     assert (str(Tolerance(0.02, is_share=True)), str(Tolerance(0.5))) == ("2 %", "0.5")
+
+
+def test_a_rule_that_needs_data_asks_for_a_check() -> None:
+    """A bound that nobody has to meet is none; whoever wants that says so."""
+    assert not GateRules().asks_for_check
+    assert not GateRules(requires_approval=True, compatible=True).asks_for_check
+    assert GateRules(limits={"rmse": Limit("<=", 1.0)}).asks_for_check
+    assert GateRules(not_worse_than="production").asks_for_check
+    assert GateRules(max_latency_ms=5.0).asks_for_check
+    assert GateRules(require_check=True).asks_for_check
+    assert not GateRules(require_check=False, not_worse_than="production").asks_for_check

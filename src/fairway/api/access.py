@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fairway.api._common import actor, backend
+from fairway.errors import UsageError
 
 if TYPE_CHECKING:
     from fairway.client.management import RemoteRegistry
@@ -140,7 +141,6 @@ def rotate_key(
         KeyNotFound: There is none of this id.
         UsageError: The old key is void already.
     """
-    from fairway.errors import UsageError
     from fairway.registry.api_keys import as_text, expiry, make_key, state_of
 
     now = datetime.datetime.now(datetime.UTC)
@@ -231,6 +231,8 @@ class _InFile:
 def _store(
     file: str | Path | None, home: str | Path | None, server: str | None, key: str | None
 ) -> Iterator[_Store]:
+    if file is not None and server is not None:
+        raise UsageError("a key file and a server exclude each other", hint="leave one of them out")
     if file is not None:
         from fairway.registry.key_file import KeyFile
 

@@ -265,7 +265,7 @@ def audit(
     Args:
         model: Only events of this model.
         since: Only events from this time on; see `live_at`.
-        actor: Only events of this actor; a pattern such as `key:*`.
+        actor: Only events of this actor; a pattern such as `ci*`.
         kind: Only events of this kind, such as `promote`.
         home: Folder of the registry.
         server: Address of a server whose registry is meant instead; default: the setting `remote.server`.

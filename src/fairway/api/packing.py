@@ -267,7 +267,7 @@ def pull(
 def compile(reference: str | Path, *, home: str | Path | None = None) -> dict[str, Any]:  # noqa: A001 - the verb
     """Compile a version, or a bundle file or folder, prove the result, and attach what was proven.
 
-    The model is loaded and run in a fresh process. A running server takes a new predictor at its next start.
+    The model is loaded and run in a fresh process. A running server takes a new predictor by itself.
 
     Args:
         reference: A reference, or the path of a bundle that this home packed.

@@ -30,6 +30,9 @@ from fairway.errors import ArtifactCorrupt, ArtifactDigest, ArtifactPath, Bundle
 
 FORMAT = 1
 
+TARGET = "target"
+"""The entry of a bundle's lineage that names the column which the model was said to predict."""
+
 _MAX_PATH_BYTES = 255
 _MAX_PATH_SEGMENTS = 8
 _WINDOWS_DEVICES = frozenset(

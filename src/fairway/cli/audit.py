@@ -23,6 +23,7 @@ _COLUMNS = (
     *("seq", "at", "actor", "kind", "model", "version", "alias", "from_version", "to_version"),
     *("subject", "reason", "details", "hash"),
 )
+_WITH_VALUE = ("--home", "--server", "--key-file")
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -34,19 +35,14 @@ class _ShownByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the verb where it is left out."""
         place = 0
-        while place < len(args) and args[place] in {"--home", "--json", "--debug"}:
-            place += 2 if args[place] == "--home" else 1
+        while place < len(args) and args[place] in {*_WITH_VALUE, "--json", "--debug"}:
+            place += 2 if args[place] in _WITH_VALUE else 1
         if args[place : place + 1] not in ([verb] for verb in (*self.commands, "--help", "-h")):
             args = [*args[:place], self.default, *args[place:]]
         return super().parse_args(ctx, args)
 
 
-@verbs(
-    "audit",
-    example="fairway audit coffee --since 7d\nfairway audit verify",
-    kind=_ShownByDefault,
-    remote=True,
-)
+@verbs("audit", example="fairway audit coffee\nfairway audit verify", kind=_ShownByDefault, remote=True)
 def command() -> None:
     """Print who changed what, and prove that the record is whole.
 
@@ -54,17 +50,12 @@ def command() -> None:
     """
 
 
-@verb(
-    "show",
-    parent=command,
-    example="fairway audit show coffee --since 7d\nfairway audit show --csv",
-    remote=True,
-)
+@verb("show", parent=command, example="fairway audit show coffee --since 7d --csv", remote=True)
 @click.argument("model", required=False)
 @click.option(
     "--since", metavar="TIME", help="From then on: 2026-05-03T12:00, 2026-05-03, or 7d for seven days ago."
 )
-@click.option("--actor", metavar="NAME", help="Only what this actor did; key:* for all keys.")
+@click.option("--actor", metavar="NAME", help="Only what this actor did; ci* for all whose name begins so.")
 @click.option("--kind", metavar="KIND", help="Only such events: register, promote, rollback, delete, ...")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, safe to open in a spreadsheet.")
 def show(
@@ -90,12 +81,7 @@ def show(
         print_table(["SEQ", "WHEN", "WHO", "WHAT", "WHY"], rows)
 
 
-@verb(
-    "verify",
-    parent=command,
-    example="fairway audit verify\nfairway audit verify --head 41:9f86d0...",
-    remote=True,
-)
+@verb("verify", parent=command, example="fairway audit verify --head 41:9f86d0...", remote=True)
 @click.option("--head", metavar="NUMBER:HASH", help="Compare with a head that was written down earlier.")
 def verify(face: Face, /, *, head: str | None) -> int:
     """Prove that no event was edited, deleted, inserted or swapped.

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 @click.option("--data", metavar="FILE", required=True, help="Unseen rows with the truth: CSV, Parquet, JSON.")
 @click.option("--against", metavar="MODEL", help="Compare with another version on the same rows.")
 @click.option("--by", metavar="COLUMN", multiple=True, help="Look at the rows apart; repeat for more.")
-@click.option("--target", metavar="COLUMN", help="Column that holds the truth. Default: the output's name.")
+@click.option(
+    "--target",
+    metavar="COLUMN",
+    help="Column that holds the truth. Default: what push was told, or the output's name.",
+)
 @click.option("--html", "page", metavar="FILE", help="Write the report as a page; - prints it.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
 @click.option("--seed", type=click.IntRange(0, 999_999_999), default=0, help="Which resamples are drawn.")

@@ -18,8 +18,9 @@ def show_checked(report: CheckReport) -> None:
     for rule in report.rules:
         if rule.verdict != "passed":
             say(f"{rule.name} {rule.verdict}: {rule.reason}")
-    verdict = "passes its gate" if report.passed else "is refused by its gate"
-    say(f"{report.subject.reference} {verdict} on {report.data.rows:,} rows of {report.data.name}")
+    verdict = "passes its gate" if report.has_gate else "can serve, and has no rules to pass"
+    verdict = verdict if report.passed else "is refused by its gate"
+    say(f"{report.subject.reference} {verdict}: {report.data.rows:,} rows of {report.data.name}")
     head = ["METRIC", "VALUE", f"{100 * report.confidence:g} % INTERVAL"]
     if report.comparisons and report.against is not None:
         head += [report.against.reference, "DIFFERENCE", "P", "VERDICT"]

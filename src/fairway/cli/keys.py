@@ -19,17 +19,14 @@ _file_option = click.option(
     "--file", metavar="FILE", help="Key file instead of the registry, for servers that have none."
 )
 _environment_option = click.option(
-    "--environment",
-    metavar="WORD",
-    default="live",
-    show_default=True,
-    help="Says in the key where it belongs.",
+    "--environment", metavar="WORD", default="live", show_default=True, help="Says what it is for."
 )
 
 
-@verbs(
-    "keys", example="fairway keys create shop --role predict --models 'coffee*' --expires 90d", remote=True
-)
+_EXAMPLE = "fairway keys create shop --role predict --models 'coffee*' --expires 90d"
+
+
+@verbs("keys", example=_EXAMPLE, remote=True)
 def command() -> None:
     """Say who may call: create, list, rotate, revoke API keys."""
 
@@ -37,8 +34,7 @@ def command() -> None:
 @verb(
     "create",
     parent=command,
-    example="fairway keys create shop --role predict --models 'coffee*' --expires 90d\n"
-    "fairway keys create ci --role deploy --file keys.json",
+    example=f"{_EXAMPLE}\nfairway keys create ci --role deploy --file keys.json",
     remote=True,
 )
 @click.argument("name")
@@ -97,12 +93,7 @@ def rotate(face: Face, /, *, key_id: str, **options: Any) -> None:
     _show(face, api.rotate_key(key_id, **face.place, **options))
 
 
-@verb(
-    "revoke",
-    parent=command,
-    example="fairway keys revoke 3kq81xza --reason 'it was in a screenshot'",
-    remote=True,
-)
+@verb("revoke", parent=command, example="fairway keys revoke 3kq81xza --reason leaked", remote=True)
 @click.argument("key_id", metavar="ID")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the history.")
 @_file_option

@@ -107,7 +107,7 @@ def next_step(model: str, version: int, *, production: int | None) -> str:
     """Return the command that makes the new version answer."""
     if production is None:
         return f"fairway serve {model}"
-    return f"fairway alias {model}:{version} production   (production is {model}:{production} now)"
+    return f"fairway promote {model}:{version}   (production is {model}:{production} now)"
 
 
 def _production(aliases: dict[str, int]) -> int | None:

@@ -259,7 +259,7 @@ class RemoteRegistry:
     # -- keys --------------------------------------------------------------------------------------------
 
     def keys(self) -> list[KeyRecord]:
-        """Return all API keys, oldest first, with those that are void; the hashes are left empty."""
+        """Return all API keys, oldest first, with those that are void, without their hashes."""
         return _list(self._get("/keys")["keys"], KeyRecord)
 
     def key(self, key_id: str) -> KeyRecord:

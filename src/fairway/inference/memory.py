@@ -10,11 +10,12 @@ import asyncio
 import ctypes
 import itertools
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from fairway.bundle.bundle import Bundle
 from fairway.errors import FairwayError, InternalError, LoadTimeout, PredictionTimeout
@@ -25,10 +26,14 @@ from fairway.inference.predictors import NATIVE
 from fairway.inference.sources import Entry
 from fairway.messages import Timing
 
+Cells: TypeAlias = "list[float] | memoryview[float]"
+
 LOADS, UNLOADS, REFUSALS, SECONDS = "loads", "unloads", "refusals", "seconds"
 """What is counted of each version."""
 
-_AT_ONCE = 2
+AT_ONCE = 2
+"""Versions that are loaded at the same time."""
+
 _UNBOUNDED = sys.maxsize
 _FIRST_LOOK_S = 20.0
 """How long a new worker may be busy with what was moved since its master had loaded the models."""
@@ -45,6 +50,7 @@ class Memory:
         notify: Gets an event name and its fields, for the log.
 
     Attributes:
+        marks: Which versions are being loaded, for whoever finds out of what this process has died.
         tally: What has happened in this process, by kind, model and version.
     """
 
@@ -64,7 +70,9 @@ class Memory:
         self._notify = notify
         self._models: dict[Entry, LoadedModel] = {}
         self._loading: dict[Entry, asyncio.Task[LoadedModel]] = {}
-        self._lane = Lane("loading", timeout_s=timeout_s, max_queue=_UNBOUNDED, threads=_AT_ONCE)
+        self._lane = Lane("loading", timeout_s=timeout_s, max_queue=_UNBOUNDED, threads=AT_ONCE)
+        self.marks: Cells = [0.0] * AT_ONCE
+        self._marking = threading.Lock()
         self.tally: Counter[tuple[str, str, int]] = Counter()
 
     def __len__(self) -> int:
@@ -74,10 +82,6 @@ class Memory:
     def get(self, entry: Entry) -> LoadedModel | None:
         """Return the loaded version, or None."""
         return self._models.get(entry)
-
-    def entries(self) -> list[Entry]:
-        """Return what is loaded."""
-        return list(self._models)
 
     @property
     def has_room(self) -> bool:
@@ -144,6 +148,7 @@ class Memory:
     def _produce(self, entry: Entry) -> tuple[LoadedModel, float]:
         """Open, load and prove a version; return it with the seconds that it took."""
         started = time.perf_counter()
+        place = self._mark(entry)
         try:
             bundle = self._open_bundle(entry)
             model = self._load(entry, bundle)
@@ -151,7 +156,17 @@ class Memory:
             raise
         except BaseException as cause:  # a model's own code may even try to end the process
             raise InternalError from cause
+        finally:
+            if place is not None:
+                self.marks[place] = 0.0
         return model, time.perf_counter() - started
+
+    def _mark(self, entry: Entry) -> int | None:
+        with self._marking:
+            place = next((place for place in range(AT_ONCE) if not self.marks[place]), None)
+            if place is not None:  # those that hang may have taken all
+                self.marks[place] = float(entry.mark)
+            return place
 
     def _admit(self, entry: Entry, model: LoadedModel, seconds: float) -> LoadedModel:
         model.used_at = time.perf_counter()

@@ -19,6 +19,7 @@ from fairway.bundle.bundle import Bundle
 from fairway.bundle.names import Reference, parse_reference
 from fairway.errors import (
     FairwayError,
+    LoadCrashed,
     LoadTimeout,
     ModelNotFound,
     ModelNotReady,
@@ -27,12 +28,18 @@ from fairway.errors import (
 )
 from fairway.inference.inquiry import Inquiry
 from fairway.inference.loaded import LoadedModel
-from fairway.inference.memory import Memory, give_back
+from fairway.inference.memory import Cells, Memory, give_back
 from fairway.inference.sources import Entry, Look, Refusal, Source
 from fairway.messages import Target
 
 MAX_EXTRA = 8
 """Versions kept in memory that no served reference stands for, because callers name them (`coffee:1`)."""
+
+MAX_KNOWN = 32
+"""References that callers name and of which it is kept in mind what they stand for."""
+
+MANY_CRASHES = 2
+"""So many workers may die while they load a version; one may have been killed for another reason."""
 
 RETRY_S = 5.0
 """How soon a version that could not be loaded is tried again; doubled each time, up to a minute."""
@@ -122,9 +129,9 @@ class Pool:
         self._extra: dict[Entry, None] = {}  # most recently used last
         self._refused: dict[Entry, _Refused] = {}
         self._resolved: dict[str, Entry] = {}
-        self._is_started = False
         self._keeps_record = True
         self._token: object = None
+        self._taking: set[Entry] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._giving_back: asyncio.TimerHandle | None = None
 
@@ -174,7 +181,7 @@ class Pool:
                 raise
             return known
         self._resolved[text] = entry
-        while len(self._resolved) > 1000:
+        while len(self._resolved) > MAX_KNOWN:
             del self._resolved[next(iter(self._resolved))]
         return entry
 
@@ -217,21 +224,29 @@ class Pool:
             if self._memory.get(found) is None and self._memory.has_room:
                 self._memory.load_now(found)
         self._rebuild()
-        self._is_started = True
 
     def let_go(self) -> None:
         """Let go of the source before a fork, which no connection survives."""
         self._source.close()
 
-    def look_again(self, *, keeps_record: bool = True) -> None:
+    def look_again(
+        self,
+        *,
+        keeps_record: bool = True,
+        crashes: Mapping[int, int] | None = None,
+        marks: Cells | None = None,
+    ) -> None:
         """Load what has moved since the models were loaded, before the first request of a forked process.
 
         Where the source cannot be asked, the loaded models serve, and `watch` goes on asking.
 
         Args:
             keeps_record: Whether this process puts refusals on record; one of a server's workers does.
+            crashes: How many processes have died while they loaded a version, by its mark.
+            marks: Gets what this process is loading, for the next one to know of what it has died.
         """
         self._keeps_record = keeps_record
+        self._memory.marks = self._memory.marks if marks is None else marks
         try:
             self._token = self._source.token()
             self._look = self._source.look(self._names)
@@ -242,6 +257,8 @@ class Pool:
         self._rebuild()
         for entry in self._to_load():
             try:
+                if (crashes or {}).get(entry.mark, 0) >= MANY_CRASHES:
+                    raise LoadCrashed(f"workers have died while they loaded {entry.reference}")
                 self._memory.load_now(entry, is_running=True)
             except FairwayError as error:
                 self._refuse(entry, error)
@@ -249,6 +266,8 @@ class Pool:
 
     async def watch(self, interval_s: float = 0.1) -> None:
         """Follow the source until cancelled: a moved alias is served within a second."""
+        for entry in list(self._refused):  # before there was a loop
+            self._start(self._tell_refusal, entry)
         while True:
             await asyncio.sleep(self._inquiry.pause_s or interval_s)
             try:
@@ -259,16 +278,22 @@ class Pool:
                 self._inquiry.note_answer()
             except Exception as error:  # noqa: BLE001 - whatever it is, the server must go on following
                 self._inquiry.note_failure(error)
-            for entry in self._to_load():
-                self._start(self._take, entry)
+            self._load_moved()
 
     async def _look_around(self) -> None:
         """Ask where everything points now, also what callers have named."""
         self._look = await self._inquiry.ask(partial(self._source.look, self._names), is_long=True)
-        for text, known in list(self._resolved.items()):
-            if parse_reference(text).version is not None:
-                await self._forget_what_changed(text, known)
         self._rebuild()
+        self._load_moved()
+        for text, known in list(self._resolved.items()):
+            await self._forget_what_changed(text, known)
+        self._rebuild()
+
+    def _load_moved(self) -> None:
+        for entry in self._to_load():
+            if entry not in self._taking:
+                self._taking.add(entry)
+                self._start(self._take, entry)
 
     async def _forget_what_changed(self, text: str, known: Entry) -> None:
         try:
@@ -302,11 +327,12 @@ class Pool:
             await self._memory.obtain(entry)
         except FairwayError as error:
             self._refuse(entry, error)
-            self._rebuild()
-            await self._tell_refusal(entry)
         else:
             self._refused.pop(entry, None)
-            self._rebuild()
+        finally:
+            self._taking.discard(entry)
+        self._rebuild()
+        await self._tell_refusal(entry)
 
     def _start(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
         """Let something go on beside the following; the event loop itself keeps tasks weakly only."""
@@ -394,8 +420,9 @@ class Pool:
         tries = known.tries + 1 if known else 1
         passing = is_passing(error)
         first, most = (_SOON_S, _MAX_SOON_S) if passing else (RETRY_S, _MAX_RETRY_S)
-        # A version that took too long is tried when it is pointed to again: its thread may hang still.
-        pause_s = math.inf if isinstance(error, LoadTimeout) else min(first * 2 ** (tries - 1), most)
+        # A version that took too long, or of which workers have died, is tried when it is pointed to again.
+        is_final = isinstance(error, LoadTimeout | LoadCrashed)
+        pause_s = math.inf if is_final else min(first * 2 ** (tries - 1), most)
         self._refused[entry] = _Refused(
             _Problem(error.code, error.title, entry),
             until=time.monotonic() + pause_s,
@@ -409,8 +436,6 @@ class Pool:
             self._tell_failure(text, error)
 
     def _tell_failure(self, text: str, error: FairwayError) -> None:
-        if not self._is_started:  # `load_all` raises it to whoever starts the server
-            return
         self._notify(
             "model.failed",
             level="error",
@@ -514,7 +539,7 @@ class Pool:
 def is_passing(error: FairwayError) -> bool:
     """Tell whether an error says nothing about a version: the store was away, or too much was going on."""
     return isinstance(error, StoreUnavailable) or (
-        isinstance(error, PredictionError) and not isinstance(error, LoadTimeout)
+        isinstance(error, PredictionError) and not isinstance(error, LoadTimeout | LoadCrashed)
     )
 
 

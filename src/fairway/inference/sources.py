@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,6 +44,11 @@ class Entry:
     def reference(self) -> str:
         """The version as a person writes it, such as `coffee:3`."""
         return f"{self.model}:{self.version}" if self.version else self.model
+
+    @property
+    def mark(self) -> int:
+        """A number that stands for the entry where there is room for no more; never 0."""
+        return zlib.crc32(repr(self).encode()) or 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import numpy as np
 
 from fairway.bundle.attachment import build_attachment
 from fairway.bundle.bundle import Bundle
+from fairway.bundle.manifest import TARGET
 from fairway.bundle.names import parse_reference
 from fairway.bundle.tables import Table
 from fairway.bundle.validation import Validator
@@ -131,7 +132,7 @@ def check_version(  # noqa: PLR0913 - everything about a check is said here; all
     bundle = registry.open(version)
     unseen = read_unseen(source, bundle.signature, name=name)
     _check_by(unseen.table, asked.by)
-    truths = find_truths(unseen.table, bundle.signature, target)
+    truths = find_truths(unseen.table, bundle.signature, target or _learnt_target(bundle, unseen))
     other = _other_version(registry, version, against, rules)
     report = _examine(registry, version, bundle, unseen, truths, other, asked)
     report = dataclasses.replace(
@@ -162,6 +163,12 @@ def latest_check(registry: Registry, version: Version) -> CheckReport | None:
     if attachment is None or attachment.digest != made[-1].details.get("report"):
         return None
     return CheckReport.from_bytes(attachment.read(DOCUMENT))
+
+
+def _learnt_target(bundle: Bundle, unseen: Unseen) -> str:
+    """Return the column that the model was said to predict when it was packed, if the data has it."""
+    column = bundle.manifest.lineage.get(TARGET, "")
+    return column if column in unseen.table.columns and column not in bundle.signature.names else ""
 
 
 def _check_by(table: Table, by: Sequence[str]) -> None:

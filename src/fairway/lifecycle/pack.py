@@ -20,6 +20,7 @@ from fairway.bundle.environment import outdated
 from fairway.bundle.golden import GoldenExamples, choose_rows
 from fairway.bundle.kinds import infer_inputs
 from fairway.bundle.lockfile import imported_modules, lock_environment, pickled_modules
+from fairway.bundle.manifest import TARGET
 from fairway.bundle.names import check_name
 from fairway.bundle.profile import make_profile
 from fairway.bundle.safety import Trust
@@ -201,7 +202,7 @@ def _make(
         "tags": {key: _limited(value) for key, value in facts.tags.items()},
         "author": _limited(facts.author),
         "description": _limited(facts.description),
-        "lineage": {key: _limited(value) for key, value in _lineage(facts, brought).items()},
+        "lineage": {key: _limited(value) for key, value in _lineage(facts, wishes.target, brought).items()},
         "options": bound.options,
         "preprocess": luggage.around.preprocess,
         "postprocess": luggage.around.postprocess,
@@ -236,8 +237,10 @@ def _inputs(table: Table, wishes: Wishes, brought: Brought | None) -> tuple[Inpu
     return brought.inputs(infer_inputs(table, kinds=brought.stated_kinds(table, wishes.kinds)))
 
 
-def _lineage(facts: Facts, brought: Brought | None) -> dict[str, str]:
-    return {**(brought.lineage if brought else {}), **facts.lineage}
+def _lineage(facts: Facts, target: str | None, brought: Brought | None) -> dict[str, str]:
+    """Return where the model comes from; the column that it predicts is what a check will look for."""
+    learnt = {TARGET: target} if target else {}
+    return {**(brought.lineage if brought else {}), **learnt, **facts.lineage}
 
 
 def _bind(

@@ -153,7 +153,7 @@ class _Gate:
     # -- was it checked ----------------------------------------------------------------------------------
 
     def _check(self) -> Iterator[GateError]:
-        if not self._rules.require_check:
+        if not self._rules.asks_for_check:
             return
         name = self._version.reference
         report = latest_check(self._registry, self._version)

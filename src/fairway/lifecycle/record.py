@@ -123,7 +123,7 @@ def select(
     Args:
         events: Events by rising `seq`.
         since: From the first one on that bears this time or a later one, whatever the clock said after.
-        actor: Only those of this actor; a pattern such as `key:*`.
+        actor: Only those of this actor; a pattern such as `ci*`.
         kind: Only those of this kind.
     """
     start = 0

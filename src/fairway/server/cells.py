@@ -24,6 +24,11 @@ INFLIGHT = 0
 MODELS_LOADED = 1
 """Index of the versions in memory."""
 
+LOADING = 2
+"""Index of the first of those gauges that say which versions a worker is loading."""
+
+LOADING_AT_ONCE = 2
+
 _CELL_BYTES = 8
 _USED, _PID, _GAUGES = 0, 1, 2
 _GAUGE_COUNT = 6
@@ -94,6 +99,11 @@ class SharedCounts:
         self.gauges = self._own.gauges
         self._own.clear()
         self._own.pid = os.getpid()
+
+    def loading(self, number: int) -> list[int]:
+        """Return what the process that counts into a block was loading when it was last seen."""
+        marks = self._blocks[number].gauges[LOADING : LOADING + LOADING_AT_ONCE]
+        return [int(mark) for mark in marks if mark]
 
     def detach(self, number: int) -> None:
         """Forget the process that counted into a block, but not its counts."""

@@ -21,8 +21,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from fairway.errors import (
     AuthInvalid,
     AuthRequired,
-    CrossSite,
     FairwayError,
+    ForeignPage,
     HttpsRequired,
     RateLimited,
     RoleDenied,
@@ -258,7 +258,7 @@ class Guard:
                 hint="create a key there: fairway keys create NAME --role deploy",
             )
         if scope["method"] not in _SAFE and header("content-type").lower().startswith(_FORM_TYPES):
-            raise CrossSite("a form of a browser may not manage a server", hint="send application/json")
+            raise ForeignPage("a form of a browser may not manage a server", hint="send application/json")
         return Identity(self._policy.user, allowed=ROLES[ADMIN])
 
     # -- browsers ----------------------------------------------------------------------------------------
@@ -296,11 +296,11 @@ class Guard:
         """Refuse a form that was not made for the session that it came with.
 
         Raises:
-            CrossSite: It was not.
+            ForeignPage: It was not.
         """
         known = identity.form_token
         if known and not hmac.compare_digest(known.encode(), token.encode("utf-8", "replace")):
-            raise CrossSite(
+            raise ForeignPage(
                 "the form is not one of this session", hint="open the page again and send it from there"
             )
 
@@ -325,7 +325,7 @@ class Guard:
         if rule.form:
             own.add("null")
         if site not in {"", "same-origin", "none"} or (not site and origin not in own):
-            raise CrossSite(
+            raise ForeignPage(
                 "a page of another site may not send this", hint="send it from a page of this server"
             )
 

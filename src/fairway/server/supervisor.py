@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from fairway.inference.aside import load_aside
 from fairway.inference.pool import Pool
 from fairway.log import Log
 from fairway.server.app import App
-from fairway.server.cells import SharedCounts
+from fairway.server.cells import LOADING, LOADING_AT_ONCE, SharedCounts
 from fairway.server.listen import DRAIN_S, announce, begin_to_listen, serve, share_port
 
 SILENCE_S = 30.0
@@ -81,6 +82,7 @@ class Crew:
         log: The server's log.
         build_app: Returns the application of a worker.
         forking: The slot whose worker is being forked.
+        crashes: How many workers have died while they loaded a version, by its mark.
     """
 
     slots: list[Slot]
@@ -89,6 +91,7 @@ class Crew:
     log: Log
     build_app: Callable[[Pool, SharedCounts], App]
     forking: Slot
+    crashes: Counter[int] = dataclasses.field(default_factory=Counter)
 
 
 def supervise(
@@ -258,6 +261,7 @@ class _Master(Arbiter):
 
     def _bury(self, worker: _Worker, pid: int, code: int) -> None:
         worker.tmp.close()
+        self._crew.crashes.update(self._crew.shared.loading(worker.slot.number) if code else ())
         self._crew.shared.detach(worker.slot.number)
         if code:  # 0: somebody has stopped it by a signal, and it has answered its calls
             ended = {"signal": _signal_name(-code)} if code < 0 else {"exit_code": code}
@@ -294,7 +298,11 @@ class _Worker(Worker):
                     slot.bound.close()
             crew.shared.attach(self.slot.number)
             self.notify()
-            crew.pool.look_again(keeps_record=self.slot.number == 0)
+            crew.pool.look_again(
+                keeps_record=self.slot.number == 0,
+                crashes=crew.crashes,
+                marks=crew.shared.gauges[LOADING : LOADING + LOADING_AT_ONCE],
+            )
             super().init_process()
         except Exception as cause:  # noqa: BLE001 - told here, for gunicorn would print it
             crew.log.event("worker.failed", level="error", cause=cause)

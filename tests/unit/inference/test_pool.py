@@ -27,7 +27,7 @@ from fairway.errors import (
 )
 from fairway.inference import pool as pool_module
 from fairway.inference.loaded import LoadedModel, load_model
-from fairway.inference.pool import MAX_EXTRA, Pool
+from fairway.inference.pool import MAX_EXTRA, MAX_KNOWN, Pool
 from fairway.inference.sources import BundleSource, Entry, Look, Refusal, RegistrySource
 from fairway.messages import Call, Target
 from fairway.registry.registry import Registry, open_registry
@@ -118,6 +118,8 @@ class Loader:
         self.loaded: list[int] = []
         self.fail: BaseException | None = None
         self.holds: dict[int, threading.Event] = {}
+        self.watch: Callable[[], Any] | None = None
+        self.watched: list[Any] = []
         self._scripted = scripted
 
     def __call__(self, entry: Entry, _: Bundle) -> LoadedModel:
@@ -125,6 +127,8 @@ class Loader:
             raise self.fail
         if entry.version in self.holds:
             assert self.holds[entry.version].wait(10)
+        if self.watch is not None:
+            self.watched.append(self.watch())
         self.loaded.append(entry.version)
         model: LoadedModel = self._scripted(lambda columns: [float(entry.version)] * len(columns))
         model.name, model.version = entry.model, entry.version
@@ -409,6 +413,14 @@ def test_only_the_latest_of_them_stay(world: Make) -> None:
     assert here.load.loaded == [2]
 
 
+def test_what_references_stand_for_is_kept_in_mind_within_limits(world: Make) -> None:
+    """Whoever names very many of them costs no memory, and no time when something moves."""
+    here = world(coffee=99)
+    for version in range(1, MAX_KNOWN + 10):
+        here.ask(f"coffee:{version}")
+    assert len(here.pool._resolved) == MAX_KNOWN
+
+
 def test_callers_who_name_it_at_once_load_it_once(world: Make) -> None:
     """The second waits for the first."""
     here = world(coffee=3)
@@ -628,6 +640,32 @@ def test_a_forked_pool_begins_though_what_has_moved_hangs(world: Make) -> None:
     here.load.holds[2].set()
     assert here.ask() == "coffee:1"
     assert here.pool.status()["coffee"]["code"] == "load_timeout"
+
+
+def test_a_version_of_which_workers_have_died_is_not_loaded(world: Make) -> None:
+    """One may have been killed for another reason; two make it the version's fault, which is told."""
+    here = world(coffee=1)
+    here.shelf.change(coffee=2)
+    mark = Entry("coffee", 2, "digest-2").mark
+    marks = [0.0, 0.0]
+    here.load.watch = lambda: list(marks)
+    here.pool.look_again(crashes={mark: 2}, marks=marks)
+    assert here.ask() == "coffee:1"
+    assert here.pool.status()["coffee"]["code"] == "load_crashed"
+
+    async def run() -> None:
+        async with here.watching():
+            await here.until(lambda: here.shelf.refusals != [])
+
+    asyncio.run(run())
+    assert here.shelf.refusals[0].code == "load_crashed"
+
+    here.pool.look_again(crashes={Entry("coffee", 3, "digest-3").mark: 1}, marks=marks)
+    here.shelf.change(coffee=3)
+    here.pool.look_again(crashes={Entry("coffee", 3, "digest-3").mark: 1}, marks=marks)
+    assert here.ask() == "coffee:3"
+    assert here.load.watched == [[float(Entry("coffee", 3, "digest-3").mark), 0.0]]
+    assert marks == [0.0, 0.0]
 
 
 # -- what is attached --

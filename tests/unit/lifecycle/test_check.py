@@ -372,9 +372,9 @@ def test_a_table_beyond_all_measure_is_refused_before_it_is_read(pushed: Any, tm
 
 
 def test_what_is_not_there_is_named(pushed: Any) -> None:
-    with pytest.raises(UsageError, match="no column 'sise' to split by") as raised:
-        check(pushed, "price:1", by=["sise"])
-    assert raised.value.hint == "did you mean 'size'?"
+    with pytest.raises(UsageError, match="no column 'floors' to split by") as raised:
+        check(pushed, "price:1", by=["floors"])
+    assert raised.value.hint == "did you mean 'floor'?"
     with pytest.raises(AliasNotFound):
         check(pushed, "price:1", against="price@production")
 

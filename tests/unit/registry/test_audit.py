@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,26 @@ def test_keys_are_kept_and_revoked_once(story: Registry) -> None:
     assert story.head() == before
     with pytest.raises(KeyNotFound):
         story.revoke_key("nothing", actor="ada")
+
+
+def test_a_key_may_be_made_to_expire_earlier_and_never_later(story: Registry) -> None:
+    """What replaces a key lets it end; the event says when, and nothing is recorded where nothing changed."""
+    key = KeyRecord(**{**dataclasses.asdict(KEY), "id": "other123", "expires_at": None})
+    story.add_key(key, actor="ada")
+    end = datetime(2026, 6, 1, tzinfo=UTC)
+    assert story.expire_key(key.id, at=end, actor="ada").expires_at == "2026-06-01T00:00:00.000Z"
+    event = story.audit()[-1]
+    assert (event.kind, event.subject) == ("key_revoked", key.id)
+    assert event.details == {"expires_at": "2026-06-01T00:00:00.000Z"}
+    before = story.head()
+    assert story.expire_key(key.id, at=end + timedelta(days=1), actor="ada") == story.key(key.id)
+    assert story.head() == before
+    assert (
+        story.expire_key(key.id, at=end - timedelta(days=1), actor="ada").expires_at
+        == "2026-05-31T00:00:00.000Z"
+    )
+    with pytest.raises(KeyNotFound):
+        story.expire_key("nothing", at=end, actor="ada")
 
 
 def test_an_event_keeps_its_hash_while_later_fields_are_empty() -> None:

@@ -45,7 +45,7 @@ def test_an_absent_field_has_its_default() -> None:
 
 def test_every_fault_of_a_body_is_told_at_once() -> None:
     """Nobody has to send a request five times to learn of five slips."""
-    body = {"versoin": 3, "reason": [], "force": 1, "chunks": ["AB"], "mode": "of", "a/b": 1}
+    body = {"versions": 3, "reason": [], "force": 1, "chunks": ["AB"], "mode": "of", "a/b": 1}
 
     with pytest.raises(FieldsInvalid) as refused:
         read_body(json.dumps(body).encode(), FIELDS)
@@ -58,7 +58,7 @@ def test_every_fault_of_a_body_is_told_at_once() -> None:
         ("/mode", "value_format"),
         ("/reason", "value_type"),
         ("/version", "field_missing"),
-        ("/versoin", "field_unknown"),
+        ("/versions", "field_unknown"),
     ]
     assert "did you mean version?" in refused.value.faults[0].message
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fairway.messages import Call, Columns, Outputs, Prediction, Target, Timing
-from fairway.server.cells import Counts, LocalCounts, SharedCounts
+from fairway.server.cells import LOADING, Counts, LocalCounts, SharedCounts
 from fairway.server.metrics import METRICS, Metrics
 from fairway.server.process_tree import ProcessTree
 
@@ -120,3 +120,38 @@ def test_a_process_tree_is_the_sum_of_its_processes() -> None:
     for name in ("virtual_memory_bytes", "open_fds"):
         sizes = [found[f"process_{name}"].samples[0].value for found in (alone, both)]
         assert 0 < sizes[0] < sizes[1]
+
+
+class Versions:
+    """A pool that has loaded coffee:3 and unloaded it again."""
+
+    def loaded(self) -> int:
+        return 2
+
+    def tally(self) -> dict[tuple[str, str, int], float]:
+        return {("loads", "coffee", 3): 2, ("seconds", "coffee", 3): 1.5, ("unloads", "coffee", 3): 1}
+
+
+@pytest.mark.parametrize("make", [LocalCounts, shared_counts], ids=["alone", "worker"])
+def test_what_happens_to_versions_is_taken_over_from_the_pool(make: Callable[[], Counts]) -> None:
+    """A worker goes on from what the one before had counted."""
+    counts, key = make(), '{model="coffee",version="3"}'
+    found = samples(Metrics(counts=counts, pool=Versions()))
+    again = samples(Metrics(counts=counts, pool=Versions()))
+
+    assert found["fairway_models_loaded"] == 2
+    assert found["fairway_model_loads_total" + key] == 2
+    assert found["fairway_model_load_seconds_total" + key] == 1.5
+    assert found["fairway_model_unloads_total" + key] == 1
+    assert again["fairway_model_loads_total" + key] == 4
+
+
+def test_what_a_worker_was_loading_is_read_from_its_block() -> None:
+    """After it has died; then it is forgotten."""
+    shared = SharedCounts(2)
+    shared.attach(1)
+    shared.gauges[LOADING] = 77.0
+
+    assert (shared.loading(0), shared.loading(1)) == ([], [77])
+    shared.detach(1)
+    assert shared.loading(1) == []

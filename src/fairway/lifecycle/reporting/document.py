@@ -18,6 +18,9 @@ ATTACHMENT = "check"
 DOCUMENT = "report.json"
 PAGE = "report.html"
 
+ALWAYS = frozenset({"golden", "schema"})
+"""Rules that hold without being written down."""
+
 RuleVerdict = Literal["passed", "failed", "inconclusive"]
 
 
@@ -350,6 +353,11 @@ class CheckReport:
     def refusals(self) -> list[str]:
         """One sentence per rule that is not kept."""
         return [f"{rule.name}: {rule.reason}" for rule in self.rules if rule.verdict != "passed"]
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether there are rules beside the two that always hold."""
+        return any(rule.name not in ALWAYS for rule in self.rules)
 
     def to_bytes(self) -> bytes:
         """Return the JSON document."""

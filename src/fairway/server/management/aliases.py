@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from fairway.errors import Fault, FieldsInvalid, MalformedRequest
+from fairway.server.management.fields import pointer_to
 from fairway.server.management.office import Answer, Asked
 
 _TAG = re.compile(r'"([1-9][0-9]{0,8})"')
@@ -72,7 +73,7 @@ def expectation(asked: Asked) -> dict[str, Any]:
     if not headers:
         return {} if said == UNSAID else {"expected": said}
     if said != UNSAID or len(headers) > 1:
-        fault = Fault("/expected", "value_format", "a header says already what is expected")
+        fault = Fault(pointer_to("expected"), "value_format", "a header says already what is expected")
         raise FieldsInvalid([fault])
     if headers.get("if-none-match") == "*":
         return {"expected": None}

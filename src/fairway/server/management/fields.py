@@ -126,6 +126,11 @@ def read_query(pairs: Iterable[tuple[str, str]], fields: Sequence[Field]) -> dic
     return {name: values.get(name, field.default) for name, field in known.items()}
 
 
+def pointer_to(place: str) -> str:
+    """Return the pointer to a field of a body, or to an entry of one: `chunks/3`."""
+    return f"/{place}"
+
+
 def is_digest(text: str) -> bool:
     """Tell whether a text is a SHA-256 as it is written everywhere here: 64 lower-case hex digits."""
     return _DIGEST.fullmatch(text) is not None

@@ -10,6 +10,7 @@ from typing import Any
 from fairway.errors import Conflict, Fault, FieldsInvalid, KeyNotFound
 from fairway.registry.api_keys import as_text, make_key
 from fairway.registry.records import KeyRecord
+from fairway.server.management.fields import pointer_to
 from fairway.server.management.office import Answer, Asked
 
 _ID = re.compile(r"[0-9a-z]{8}")
@@ -30,9 +31,9 @@ def create(asked: Asked) -> Answer:
     """Keep a key that the caller has made."""
     body = asked.body
     if not _ID.fullmatch(body["id"]):
-        raise FieldsInvalid([Fault("/id", "value_format", "an id has 8 characters of 0-9 and a-z")])
+        raise FieldsInvalid([Fault(pointer_to("id"), "value_format", "an id has 8 of 0-9 and a-z")])
     now = datetime.now(UTC)
-    expires_at = None if body["expires_at"] is None else _time(body["expires_at"], "/expires_at")
+    expires_at = None if body["expires_at"] is None else _time(body["expires_at"], pointer_to("expires_at"))
     made = make_key(  # for what it refuses; id and secret are the caller's
         body["name"],
         role=body["role"],
@@ -60,7 +61,7 @@ def expire(asked: Asked) -> Answer:
     """Let a key end at a time, unless it ends before."""
     record = asked.registry.expire_key(
         asked.path["id"],
-        at=datetime.fromisoformat(_time(asked.body["expires_at"], "/expires_at")),
+        at=datetime.fromisoformat(_time(asked.body["expires_at"], pointer_to("expires_at"))),
         actor=asked.actor,
         reason=asked.body["reason"],
     )

@@ -18,7 +18,7 @@ from fairway.bundle.names import check_name
 from fairway.errors import ArtifactDigest, FairwayError, Fault, MalformedRequest, UploadIncomplete
 from fairway.lifecycle.compiling import check_mode
 from fairway.lifecycle.taking import take_in
-from fairway.server.management.fields import is_digest
+from fairway.server.management.fields import is_digest, pointer_to
 from fairway.server.management.office import UPLOAD_BYTES, Answer, Asked
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def assemble(artifacts: Artifacts, path: Path, *, chunks: Sequence[str], sha256:
     if missing:
         raise UploadIncomplete(
             [
-                Fault(f"/chunks/{place}", "chunk_missing", "this chunk was not sent")
+                Fault(pointer_to(f"chunks/{place}"), "chunk_missing", "this chunk was not sent")
                 for place, digest in enumerate(chunks)
                 if digest in missing
             ]

@@ -89,7 +89,12 @@ def _operation(
         "responses": [
             _response(document, status, entry) for status, entry in operation.get("responses", {}).items()
         ],
-        "curl": curl(base_url + path, example, method=method.upper()),
+        "curl": curl(
+            base_url + path,
+            example,
+            method=method.upper(),
+            with_key=bool(operation.get("security", document.get("security"))),
+        ),
         "python": python(base_url, model, example) if model and example is not None else "",
     }
 

@@ -320,6 +320,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "No model of this name is served or registered here.",
         "The list of models shows what there is. Check the spelling.",
     ),
+    "load_crashed": (
+        "Two workers have died while they loaded this version; it does not serve, and is not tried again.",
+        "Load it on its own to see why: `fairway predict MODEL:VERSION`. Then point the alias elsewhere.",
+    ),
     "load_timeout": (
         "A version was not loaded and proven within `server.load_timeout_s`; it does not serve.",
         "Move the alias again to have it tried again. Raise the setting if so long is to be expected.",

@@ -51,12 +51,14 @@ class Login:
 
     async def log_in(self, request: Request) -> Response:
         """Exchange a key for a session."""
+        wanted = "/"
         try:
             fields = await _fields(request)
+            wanted = _own_path(fields.get("next", ""))
             session = self._guard.log_in(request.scope, fields.get("key", "").strip())
         except FairwayError as error:
-            return page(request, error)
-        return self._going(request, _own_path(fields.get("next", "")), session)
+            return page(request, error, wanted=wanted)
+        return self._going(request, wanted, session)
 
     async def log_out(self, request: Request) -> Response:
         """End the session: the browser forgets it."""
@@ -75,11 +77,17 @@ class Login:
         return response
 
 
-def page(request: Request, error: FairwayError | None) -> Response:
-    """Return the page that asks for a key, with what was wrong with the last one."""
-    wanted = request.url.path if request.method == "GET" else ""
+def page(request: Request, error: FairwayError | None, *, wanted: str = "") -> Response:
+    """Return the page that asks for a key.
+
+    Args:
+        request: What was asked for.
+        error: What was wrong with the last key, or why one is needed; None for who has come by himself.
+        wanted: Where to go afterwards. Default: to the page that was asked for.
+    """
+    asked = request.url.path.removeprefix(request.scope.get("root_path", ""))
     context = {
-        "next": wanted if wanted != f"{request.scope.get('root_path', '')}/login" else "",
+        "next": wanted or (asked if request.method == "GET" and asked != "/login" else ""),
         "error": None if error is None or isinstance(error, AuthRequired) else error,
         "is_wrong": isinstance(error, AuthInvalid),
     }

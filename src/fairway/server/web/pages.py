@@ -90,7 +90,7 @@ class Pages:
             | {
                 "path": f"/models/{quote(reference, safe=':@')}",
                 "anchor": docs.anchor(reference),
-                "curl": snippets.curl(_predict_url(base, reference), model.signature.typical_row()),
+                "curl": self._curl(base, reference, model.signature.typical_row()),
                 "field": fields.only_text(model.signature, place),
             }
             for place, (reference, model) in enumerate(self._served(request).items())
@@ -229,6 +229,9 @@ class Pages:
         body = json_text([record]).encode("utf-8")
         return Call("POST", path, include, lambda name: _CALL_HEADERS.get(name, ""), body)
 
+    def _curl(self, base: str, reference: str, record: Mapping[str, Any]) -> str:
+        return snippets.curl(_predict_url(base, reference), record, with_key=self._guard.is_on)
+
     def _form_page(
         self,
         request: Request,
@@ -257,7 +260,7 @@ class Pages:
             "others": outcome.get("others", []),
             "more": outcome.get("more", 0),
             "anchor": docs.anchor(name),
-            "curl": snippets.curl(_predict_url(base, name), record),
+            "curl": self._curl(base, name, record),
         }
         return html(request, "model.html", context, status=status)
 

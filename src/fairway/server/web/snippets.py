@@ -10,13 +10,17 @@ from fairway.server.web.text import json_text
 _ONE_LINE_CHARS = 88
 
 
-def curl(url: str, body: Any, *, method: str = "POST") -> str:
+_KEY = ' \\\n  -H "Authorization: Bearer $FAIRWAY_API_KEY"'
+
+
+def curl(url: str, body: Any, *, method: str = "POST", with_key: bool = False) -> str:
     """Return a shell command that sends *body* as JSON; None sends no body."""
+    key = _KEY if with_key else ""
     if body is None:
         verb = "" if method == "GET" else f" -X {method}"
-        return f"curl -s{verb} {_quoted(url)}"
+        return f"curl -s{verb} {_quoted(url)}{key}"
     text = json_block(body)
-    return f"curl -s {_quoted(url)} \\\n  -H 'content-type: application/json' \\\n  -d {_quoted(text)}"
+    return f"curl -s {_quoted(url)}{key} \\\n  -H 'content-type: application/json' \\\n  -d {_quoted(text)}"
 
 
 def python(base_url: str, reference: str, record: Any) -> str:

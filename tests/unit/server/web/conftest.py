@@ -8,8 +8,9 @@ import hashlib
 import json
 import platform
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,9 +26,12 @@ from fairway.inference.pool import Pool
 from fairway.inference.sources import Entry, Look
 from fairway.messages import Columns, Outputs
 from fairway.protocols.native import NativeProtocol
+from fairway.registry.registry import Registry, open_registry
 from fairway.server.app import App
 from fairway.server.guard import Guard, open_guard
 from fairway.server.handlers import Predictions
+from fairway.server.management.application import Management
+from fairway.server.management.office import Office
 from fairway.server.metrics import Metrics
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -212,8 +216,13 @@ def flower() -> Signature:
 
 
 @pytest.fixture
-def make_site() -> Callable[..., Site]:
+def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Give a function that serves models: name -> (signature, facts, answer, shares)."""
+    opened: list[Registry] = []
+
+    def open_empty() -> Registry:
+        opened.append(open_registry(tmp_path / "home"))
+        return opened[-1]
 
     def make(
         models: Mapping[str, tuple[Signature, Mapping[str, Any], Mapping[str, Any], Sequence[float]]],
@@ -233,6 +242,7 @@ def make_site() -> Callable[..., Site]:
         predictions = Predictions(
             Engine(pool, metrics), NativeProtocol(), metrics=metrics, log=log, max_body_bytes=10 * 2**20
         )
+        office = Office(open_empty, home=tmp_path / "home", policy="allowlist", gates={}, predictor="auto")
         app = App(
             predictions=predictions,
             explanations=predictions,
@@ -241,10 +251,13 @@ def make_site() -> Callable[..., Site]:
             metrics=metrics,
             log=log,
             version="0.1.0",
+            management=Management(office, log=log),
         )
         return Site(app, pool, predictors)
 
-    return make
+    yield make
+    for registry in opened:
+        registry.close()
 
 
 @pytest.fixture

@@ -464,6 +464,7 @@ def test_a_browser_holds_a_session_instead_of_the_key(house: House) -> None:
     assert page.status == 200
     assert "the deploy" in page.html.shown
     assert page.html.find("form", action="/logout")
+    assert "Authorization: Bearer $FAIRWAY_API_KEY" in page.html.shown, "the call to copy works"
 
 
 def test_behind_a_trusted_proxy_the_cookie_is_for_https_alone(build: Callable[..., House]) -> None:
@@ -483,8 +484,10 @@ def test_behind_a_trusted_proxy_the_cookie_is_for_https_alone(build: Callable[..
 
 def test_what_is_wrong_with_a_login_is_said(house: House) -> None:
     """A wrong key gets the form again, and eleven in a minute are too many here, too."""
-    statuses = [house.log_in("fw_wrong").status for _ in range(LIMIT + 1)]
-    assert statuses == [401] * LIMIT + [429]
+    answers = [house.log_in("fw_wrong") for _ in range(LIMIT + 1)]
+    assert [answer.status for answer in answers] == [401] * LIMIT + [429]
+    assert answers[0].html.find("input", name="next", value="/models/flower"), "the way is kept"
+    assert "fw_wrong" not in answers[0].text
     assert house.log_in(house.make("read"), sec_fetch_site="cross-site").status == 403
     nonsense = house.site.ask("/login", method="POST", body=b"&a=1" * 20, headers={"content-type": FORM_TYPE})
     assert nonsense.status in {401, 429}
