@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from fairway.errors import (
     VersionLive,
     VersionNotFound,
 )
+from fairway.registry.collecting import collect
 from fairway.registry.records import Event, KeyRecord, Version
 from fairway.registry.registry import Registry, open_registry
 
@@ -244,11 +244,6 @@ class RegistryStates(RuleBasedStateMachine):
     @rule()
     def gc(self) -> None:
         """What nothing refers to is removed; that every version still opens is checked after each step."""
-        if find_spec("fairway.registry.collecting") is None:
-            self.registry.artifacts.sweep(older_than_s=0)
-            return
-        from fairway.registry.collecting import collect
-
         if collect(self.registry, older_than_s=0, actor="ada").files:
             self.kinds.append(("gc", None))
 
