@@ -104,9 +104,9 @@ class RegistryStates(RuleBasedStateMachine):
     def crash(self, model: str, content: int) -> None:
         """A process dies before its commit: files are stored, the connection is gone, nothing happened."""
         bundle = tiny_bundle(content)
-        digest = self.registry._store(bundle)
+        self.registry._store(bundle)
         with pytest.raises(CrashedError):
-            self.write_and_die(model, digest)
+            self.write_and_die(model, bundle.digest)
         self.abandoned.append(self.registry)
         self.registry = self.opened()
 
