@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,10 @@ from .test_swaps import SLOPES, Pair, opened, running_pair, swap_under_load
 from .traffic import Traffic
 
 pytestmark = [pytest.mark.service("postgres", "moto")]
+
+
+AWAY_S = float(os.environ.get("FAIRWAY_TEST_AWAY_S", "0"))
+"""How much longer PostgreSQL stays away than it takes to be noticed."""
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +42,17 @@ def test_a_registry_that_is_away_costs_no_prediction(shared: Pair, postgres: Any
             wait_until(lambda: all("registry" in health for health in shared.health()), deadline_s=20)
             health = shared.health()[0]
             assert {server.ask("/readyz").status for server in shared.servers} == {200}
+            asked = time.monotonic()
+            managed = shared.servers[0].ask("/api/v1/models", timeout_s=30)
+            refused_s = time.monotonic() - asked
             traffic.wait_for(300)
+            time.sleep(AWAY_S)
         finally:
             postgres.start()
         back = time.monotonic()
         wait_until(shared.is_healthy, deadline_s=20)
         recovered_s = time.monotonic() - back
+        assert shared.servers[0].ask("/api/v1/models", timeout_s=30).status == 200
         with opened(shared.home, shared.environ) as registry:
             registry.move_alias("line", "production", 2, actor="ada")
             wait_until(lambda: traffic.tally.answers[-1].version == "line:2")
@@ -53,4 +63,6 @@ def test_a_registry_that_is_away_costs_no_prediction(shared: Pair, postgres: Any
     assert health["status"] == "degraded"
     assert health["registry"].startswith("unavailable since 20")
     assert recovered_s < 10
+    assert (managed.status, managed.json()["code"]) == (503, "registry_unavailable")
+    assert refused_s < 6  # 5 seconds, and one for a machine with much to do
     print(f"\n{traffic.tally.total} calls, recovered {recovered_s:.1f} s after PostgreSQL was back")  # noqa: T201
