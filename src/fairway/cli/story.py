@@ -44,6 +44,18 @@ def _moved(event: Event) -> str:
     return f"{verb} {name} from {before} to {now}"
 
 
+def _checked(event: Event) -> str:
+    against, rules = event.details.get("against"), event.details.get("refused_by") or []
+    beside = f" against {against}" if against else ""
+    verdict = event.details.get("verdict")
+    told = (
+        ", which passed"
+        if verdict == "passed"
+        else f", which was refused by {', '.join(rules) or 'its data'}"
+    )
+    return f"checked {_version(event)}{beside}{told if verdict else ''}"
+
+
 def _protected(event: Event) -> str:
     name = f"{event.model}@{event.alias}"
     if not event.details.get("protected", True):
@@ -56,7 +68,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "register": lambda event: f"registered {_version(event)}",
     "delete": lambda event: f"deleted {_version(event)}",
     "approve": lambda event: f"approved {_version(event)} for {event.model}@{event.alias}",
-    "check": lambda event: f"checked {_version(event)}",
+    "check": _checked,
     "refused": lambda event: f"refused to serve {_version(event)}",
     "attach": lambda event: f"attached {event.details.get('name', 'files')} to content {event.subject[:12]}",
     "key_created": lambda event: f"created the key {event.subject}",
