@@ -31,6 +31,8 @@ from fairway.client._wire import Request
 from fairway.client.transport import Transport
 from fairway.errors import (
     ArtifactDigest,
+    AuthInvalid,
+    AuthRequired,
     FairwayError,
     Fault,
     RemoteError,
@@ -489,6 +491,9 @@ def _own(error: RemoteError) -> FairwayError:
     )
     if type(found) is RemoteError:
         return error
+    if isinstance(found, AuthRequired | AuthInvalid):
+        # The server speaks of headers, which nobody writes here.
+        found.hint = "put the key into the variable FAIRWAY_API_KEY, or into a file: --key-file FILE"
     found.faults = [
         Fault(
             **{name: str(fault.get(name, "")) for name in ("pointer", "code", "message", "expected", "got")}
