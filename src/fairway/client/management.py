@@ -41,9 +41,9 @@ from fairway.errors import (
     error_of,
 )
 from fairway.lifecycle.viewing import ModelView
+from fairway.registry.aliases import ANY, Anything
 from fairway.registry.audit import Broken
 from fairway.registry.records import Event, Head, KeyRecord, ModelSummary, Move, Version
-from fairway.registry.registry import ANY, Anything
 
 if TYPE_CHECKING:
     from fairway.lifecycle.approval import Approval

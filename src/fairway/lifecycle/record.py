@@ -10,10 +10,11 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from fairway.errors import UsageError
+from fairway.registry.aliases import PRODUCTION
 from fairway.registry.audit import EMPTY, Broken
 from fairway.registry.history import replay, until
+from fairway.registry.ledger import text_of
 from fairway.registry.records import MOVES, Event, Head
-from fairway.registry.registry import PRODUCTION, text_of
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -14,11 +14,12 @@ import msgspec
 from fairway.errors import ArtifactCorrupt, ArtifactDigest, RegistryInvalid, RegistryNotEmpty, SchemaNewer
 from fairway.registry.audit import Broken
 from fairway.registry.contents import blobs_of, manifests_of, read_whole
+from fairway.registry.ledger import verify_record
 from fairway.registry.metadata.base import View
 from fairway.registry.metadata.views import REVISIONS
 from fairway.registry.parcel import ROWS, Parcel, ParcelWriter
 from fairway.registry.records import Event, Head
-from fairway.registry.registry import Registry, verify_record
+from fairway.registry.registry import Registry
 
 FILE_SUFFIX = ".zip"
 """How the path of a backup ends that is one file; any other becomes a folder."""
