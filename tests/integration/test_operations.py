@@ -276,7 +276,9 @@ def test_every_example_of_the_document_is_accepted(server: RunningServer) -> Non
     document = server.ask("/openapi.json").json()
     tried = 0
     for path, method, operation in operations(document):
-        if method != "post":
+        if method != "post" or path.startswith(
+            "/api/"
+        ):  # to manage is tested where there is something to manage
             continue
         for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
             reply = server.ask(path, example["value"])

@@ -48,7 +48,7 @@ def backend(
     A server is named by the argument, else by the setting `remote.server`, which a stated home outweighs.
     """
     settings = settings_of(home)
-    url = server or (settings.remote.server if home is None else "")
+    url = _address(settings, home, server)
     if not url:
         with open_registry(settings) as registry:
             yield registry
@@ -57,6 +57,15 @@ def backend(
 
     with RemoteRegistry(url, key=key or api_key()) as there:
         yield there
+
+
+def is_remote(home: str | Path | None, server: str | None) -> bool:
+    """Tell whether `backend` would open the registry of a server."""
+    return bool(_address(settings_of(home), home, server))
+
+
+def _address(settings: Settings, home: str | Path | None, server: str | None) -> str:
+    return server or (settings.remote.server if home is None else "")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairway.api._common import actor, backend, default_name, open_registry, settings_of
+from fairway.api._common import actor, backend, default_name, is_remote, open_registry, settings_of
 from fairway.bundle.bundle import open_bundle
 from fairway.errors import UsageError
 from fairway.lifecycle.taking import take_in
@@ -186,16 +186,18 @@ def push(  # noqa: PLR0913 - all but the model by name
         name = name or default_name(model)
         if not name:
             raise UsageError("the model needs a name", hint='give one: name="coffee"')
+    # What is refused is refused before there is a registry: a home that was empty stays so.
+    taken = None
+    if is_bundle and not is_remote(home, server):
+        taken = take_in(open_bundle(model), settings_of(home).home, mode=mode)
     with backend(home, server, key) as registry, tempfile.TemporaryDirectory(prefix="fairway-push-") as made:
         path = Path(made) / ("bundle.fairway" if isinstance(registry, RemoteRegistry) else "bundle")
-        bundle = None
         if not is_bundle:
-            bundle = pack(model, path, name=name, example=example, compile=mode, home=home, **options)
+            taken = pack(model, path, name=name, example=example, compile=mode, home=home, **options)
         if isinstance(registry, RemoteRegistry):
-            return _upload(registry, path if bundle else Path(model), name, reason, mode, progress)
-        if bundle is None:
-            bundle = take_in(open_bundle(model), settings_of(home).home, mode=mode)
-        return registry.register(bundle, name=name, actor=actor(), reason=reason)
+            return _upload(registry, Path(model) if is_bundle else path, name, reason, mode, progress)
+        assert taken is not None  # noqa: S101 - packed just now, or taken in above
+        return registry.register(taken, name=name, actor=actor(), reason=reason)
 
 
 def _check_nothing_stated(options: Mapping[str, Any]) -> None:

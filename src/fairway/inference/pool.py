@@ -377,7 +377,8 @@ class Pool:
         if self._memory.get(found) is not None:
             return None, found
         refused = self._refused.get(found)
-        problem = None if refused is None else refused.problem
+        # While another version is on its way, what was wrong still is: the old one answers until it is here.
+        problem = self._table.problems.get(text) if refused is None else refused.problem
         is_first = before is None and refused is None
         return problem, found if is_first and not self._memory.has_room else before
 

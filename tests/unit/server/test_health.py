@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from fairway.registry.api_keys import READ
+from fairway.server.access import Identity
 from fairway.server.health import health_document, live_document
 
 READY, UNLOADED = {"status": "ready", "version": 1}, {"status": "unloaded", "version": 2}
@@ -41,9 +43,15 @@ class Served:
 )
 def test_the_whole_is_what_its_parts_are(pool: Served, status: int, word: str) -> None:
     """What is not loaded is no fault; a registry that is away is one, but no reason to be passed over."""
-    got, document = health_document(pool)
+    got, document = health_document(pool, Identity("ada", allowed=frozenset({READ})))
     assert (got, document["status"], document["models"]) == (status, word, pool.status())
     assert document.get("registry") == ("unavailable since noon" if pool.away_since() else None)
+
+
+def test_who_may_not_read_learns_the_state_alone() -> None:
+    """Probes need no key, and names of models are nobody's business."""
+    pool = Served(READY, since="noon")
+    assert health_document(pool, Identity("anonymous")) == (200, {"status": "degraded"})
 
 
 def test_to_answer_is_to_be_alive() -> None:
