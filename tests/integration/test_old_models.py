@@ -22,6 +22,8 @@ from fairway.cli.main import main
 from fairway.errors import ArtifactOutdated, PackedModelDiffers
 from fairway.testing import running_server
 
+from .conftest import wait_until
+
 pytest.importorskip("sklearn")
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "old-scikit-learn"
@@ -70,12 +72,18 @@ def test_a_model_of_an_older_release_is_served_and_the_difference_told(home: Pat
     there = answers("1.3.2")["linear"]
     with running_server("linear", home=home) as server:
         reply = server.ask("/predict?include=probabilities", {"features": there["rows"]}).json()
-        lines = [json.loads(line) for line in server.log.read_bytes().splitlines() if line[:1] == b"{"]
+        wait_until(lambda: {"numpy", "scikit-learn"} <= differences_in(server.log).keys())
+        told = differences_in(server.log)
     assert reply["prediction"] == there["prediction"]
-    told = {line["package"]: line for line in lines if line["event"] == "environment.differs"}
     assert told["scikit-learn"]["level"] == "warning"
     assert told["scikit-learn"]["grade"] == "minor"
-    assert {"numpy", "scikit-learn"} <= told.keys()
+
+
+def differences_in(log: Path) -> dict[str, dict[str, Any]]:
+    """Return what a server's log tells of its environment so far, by package; a thread writes it."""
+    whole = log.read_bytes().rpartition(b"\n")[0].splitlines()
+    lines = [json.loads(line) for line in whole if line[:1] == b"{"]
+    return {line["package"]: line for line in lines if line["event"] == "environment.differs"}
 
 
 @pytest.mark.parametrize("name", ["forest", "text"])
