@@ -34,15 +34,18 @@ from fairway.inference.turn import Turn
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
 from fairway.server.access import Identity, identify
+from fairway.server.call_routes import CallRoute, CallRoutes, exactly, with_model
 from fairway.server.guard import LOOPBACK_HOSTS, Guard, header_of
 from fairway.server.handlers import (
+    EXPLAIN_ROUTE,
+    MODEL_EXPLAIN_ROUTE,
+    MODEL_PREDICT_ROUTE,
+    PREDICT_ROUTE,
     EventLog,
     Predictions,
     Receive,
     Scope,
     Send,
-    is_explain_path,
-    is_predict_path,
     send_reply,
 )
 from fairway.server.heads import Heads
@@ -65,8 +68,9 @@ class App:
     """The server's ASGI application.
 
     Args:
-        predictions: Answers the predict routes; they bypass everything below.
+        predictions: Answers the native predict routes; they bypass everything below.
         explanations: Answers the explain routes in the same way.
+        calls: Routes of other dialects.
         guard: Judges every request.
         pool: The models.
         metrics: Counts requests.
@@ -83,6 +87,7 @@ class App:
         *,
         predictions: Predictions,
         explanations: Predictions,
+        calls: Sequence[CallRoute] = (),
         guard: Guard,
         pool: Pool,
         metrics: Metrics,
@@ -94,7 +99,15 @@ class App:
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.predictions = predictions
-        self._explanations = explanations
+        self.calls = CallRoutes(
+            [
+                CallRoute(exactly(PREDICT_ROUTE), predictions),
+                CallRoute(with_model(MODEL_PREDICT_ROUTE), predictions),
+                CallRoute(exactly(EXPLAIN_ROUTE), explanations, is_short=False),
+                CallRoute(with_model(MODEL_EXPLAIN_ROUTE), explanations, is_short=False),
+                *calls,
+            ]
+        )
         self.guard = guard
         guard.count = metrics.count_refusal
         guard.default_model = self._default_model
@@ -156,18 +169,13 @@ class App:
         except FairwayError as error:
             await self._serve(scope, receive, send, _refusal(error))
             return
-        calls = self._calls_at(scope["path"])
-        if calls is None:
+        route = self.calls.at(scope["path"])
+        if route is None:
             await self._serve(scope, receive, send, self._starlette)
         else:
             verdict = self.guard.judge(scope["path"], header_of(scope), scope.get("client"))
             verdict.held.is_used = True
-            await calls(scope, receive, send, verdict)
-
-    def _calls_at(self, path: str) -> Predictions | None:
-        if is_predict_path(path):
-            return self.predictions
-        return self._explanations if is_explain_path(path) else None
+            await route.calls(scope, receive, send, verdict)
 
     def _default_model(self) -> str:
         model = self._pool.get("")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
@@ -41,22 +40,8 @@ class EventLog(Protocol):
         """Write an access line soon."""
 
 
-_MODEL_PREDICT = re.compile(r"/models/[^/]+/predict")
-_MODEL_EXPLAIN = re.compile(r"/models/[^/]+/explain")
-
-
-def is_predict_path(path: str) -> bool:
-    """Tell whether a path is one of the predict routes."""
-    return path == PREDICT_ROUTE or _MODEL_PREDICT.fullmatch(path) is not None
-
-
-def is_explain_path(path: str) -> bool:
-    """Tell whether a path is one of the explain routes."""
-    return path == EXPLAIN_ROUTE or _MODEL_EXPLAIN.fullmatch(path) is not None
-
-
 class Predictions:
-    """Answers predict calls, over ASGI or from within the server.
+    """Answers the calls of one dialect, over ASGI or from within the server.
 
     Args:
         engine: The hot path.

@@ -8,8 +8,12 @@ that the parser has not understood first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fairway.server.guard import UNJUDGED, Verdict
+
+if TYPE_CHECKING:
+    from fairway.server.handlers import Predictions
 
 MAX_HEADS = 512
 MAX_HEAD_BYTES = 2048
@@ -42,18 +46,26 @@ class Head:
         query: Its raw query.
         header: Returns a header by its lower-case name, or the empty string.
         body_bytes: Length of the body.
-        verdict: Whether such calls may go on, as the guard saw it last.
+        calls: Answers such calls.
+        verdict: Whether they may go on, as the guard saw it last.
     """
 
-    __slots__ = ("body_bytes", "header", "path", "query", "verdict")
+    __slots__ = ("body_bytes", "calls", "header", "path", "query", "verdict")
 
     def __init__(
-        self, path: str, query: str, headers: Sequence[tuple[bytes, bytes]], *, body_bytes: int
+        self,
+        path: str,
+        query: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        *,
+        body_bytes: int,
+        calls: Predictions,
     ) -> None:
         self.path = path
         self.query = query
         self.header = Headers(headers).__getitem__
         self.body_bytes = body_bytes
+        self.calls = calls
         self.verdict: Verdict = UNJUDGED
 
 

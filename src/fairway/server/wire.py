@@ -1,10 +1,10 @@
 """The HTTP/1.1 connection: framing, limits, timeouts, and the short way from the parser to the engine.
 
-A subclass of uvicorn's connection. A predict call is answered inside the parser's callback, without ASGI's
-receive and send: the engine's coroutine is stepped once, and if it finished, the reply is written at once;
-if it waits (a slow model, a first load), a task goes on while the connection keeps its order. Everything
-else, and every request that waits behind another one of its connection, goes through ASGI. A head that is,
-byte for byte, one that took the short way before is not parsed again (`heads.py`).
+A subclass of uvicorn's connection. A predict call of any dialect is answered inside the parser's callback,
+without ASGI's receive and send: the engine's coroutine is stepped once, and if it finished, the reply is
+written at once; if it waits (a slow model, a first load), a task goes on while the connection keeps its
+order. Everything else, and every request that waits behind another one of its connection, goes through ASGI.
+A head that is, byte for byte, one that took the short way before is not parsed again (`heads.py`).
 
 Every whole request gets one answer, in the order of the requests, whatever follows it. Bytes that cannot be
 understood or are not wanted get one as well, when it is their turn, and end the connection. uvicorn has no
@@ -49,7 +49,7 @@ LINGER_S = 2.0
 MANAGEMENT = b"/api/"
 """Beginning of the paths whose bodies have limits of their own."""
 
-_SHORT_URL = re.compile(rb"(/predict|/models/[A-Za-z0-9._@:-]+/predict)(?:\?([!-~]*))?")
+_SHORT_URL = re.compile(rb"(/[A-Za-z0-9._@:/-]*)(?:\?([!-~]*))?")
 
 _IDLE, _HEAD, _BODY = range(3)
 
@@ -62,12 +62,12 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._predictions = self.app.predictions
         self._heads = self.app.heads
         self._turn = self.app.turn
         self._guard = self.app.guard
         self._ring = self.app.guard.ring
         self._received = b""  # what came in one piece between two requests
+        self._calls = self.app.calls
         self._max_body_bytes = self.app.predictions.max_body_bytes
         self._stage = _IDLE  # where the parser stands
         self._since = self._last_data = self._connected = self.loop.time()
@@ -340,10 +340,15 @@ class Connection(HttpToolsProtocol):
         match = _SHORT_URL.fullmatch(self.url)
         if match is None or b".." in self.url or self._unanswered:
             return None
+        path = match[1].decode()
+        route = self._calls.at(path)
+        if route is None or not route.is_short:
+            return None
         if not self.app.allows_host(self._framing.hosts[0] if self._framing.hosts else b""):
             return None
         query = match[2].decode() if match[2] else ""
-        return Head(match[1].decode(), query, self.headers, body_bytes=self._framing.declared_bytes)
+        length = self._framing.declared_bytes
+        return Head(path, query, self.headers, body_bytes=length, calls=route.calls)
 
     def _answer(self, head: Head, body: bytes) -> None:
         call = Call("POST", head.path, head.query, head.header, body)
@@ -351,12 +356,12 @@ class Connection(HttpToolsProtocol):
         if verdict.stamp is not self._ring.stamp:  # nobody has looked at it, or keys have changed since
             verdict = head.verdict = self._guard.judge(head.path, head.header, self.client)
             if verdict.error is not None:
-                self._write(self._predictions.refuse(call, verdict.error))
+                self._write(head.calls.refuse(call, verdict.error))
                 return
         verdict.held.is_used = True
         call.may_list = verdict.may_list
         call.turn = self._turn.joined_by(self, self._last_data)
-        coroutine = self._predictions.answer(call)
+        coroutine = head.calls.answer(call)
         try:
             yielded = coroutine.send(None)
         except StopIteration as done:

@@ -1,5 +1,7 @@
 """Heads that were parsed before are found again by their bytes, and by nothing less."""
 
+from typing import Any
+
 from fairway.server.heads import MAX_HEAD_BYTES, MAX_HEADS, Head, Headers, Heads
 
 BODY = b'{"x":1}'
@@ -8,7 +10,8 @@ HEAD = b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 7\r\n\r\n"
 
 def head_of(length: int = len(BODY)) -> Head:
     """Return what the parser would have made of a head."""
-    return Head("/predict", "", [(b"host", b"a")], body_bytes=length)
+    nobody: Any = None
+    return Head("/predict", "", [(b"host", b"a")], body_bytes=length, calls=nobody)
 
 
 def test_a_kept_head_is_found_with_its_body() -> None:
