@@ -7,7 +7,7 @@ import importlib.metadata
 import ipaddress
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,12 @@ from fairway.log import Log
 from fairway.protocols.base import Dialect
 from fairway.protocols.explaining import ExplainProtocol
 from fairway.protocols.native import NativeProtocol
+from fairway.protocols.sagemaker import SageMakerProtocol
+from fairway.protocols.vertex import VertexProtocol
 from fairway.registry.key_file import KeyFile
+from fairway.server.access import ROUTES
 from fairway.server.app import App, tell_lifetime
+from fairway.server.call_routes import CallRoute
 from fairway.server.cells import SharedCounts
 from fairway.server.guard import Guard, Policy, is_loopback
 from fairway.server.handlers import EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE, Predictions
@@ -35,6 +39,7 @@ from fairway.server.keyring import KeyRing, KeySource, RegistryKeys
 from fairway.server.management.application import Management
 from fairway.server.management.office import Office
 from fairway.server.metrics import Metrics
+from fairway.server.platforms import INVOCATIONS_ROUTE, Platforms, read_vertex_routes
 from fairway.server.wire import Connection
 from fairway.settings import ExplainSettings, LimitsSettings, LogSettings, Settings
 
@@ -116,7 +121,7 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     # This process loads; if there are to be several workers, it forks them afterwards.
     forking = os.getpid() if settings.server.workers > 1 else 0
     if paths and len(paths) == len(names):
-        source, names = BundleSource([open_trusted(path, settings.home) for path in paths]), ()
+        source, names = BundleSource([open_trusted(bundle_at(path), settings.home) for path in paths]), ()
     else:
         address = f"{socket.gethostname()}:{settings.server.port}"
         opening = partial(open_stores, settings, forking=forking)
@@ -205,6 +210,7 @@ def build_app(
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
         management=None if pool.is_fixed else build_management(settings, log=log),
+        platforms=build_platforms(settings, serve),
         tasks=(
             partial(tell_lifetime, log, *lifetime),
             pool.watch,
@@ -212,6 +218,36 @@ def build_app(
             metrics.watch,
             *guard.ring.tasks(),
         ),
+    )
+
+
+def build_platforms(settings: Settings, serve: Callable[..., Predictions]) -> Platforms:
+    """Return the routes of platforms.
+
+    Args:
+        settings: Settings in force.
+        serve: Makes what answers the calls of a dialect.
+
+    Raises:
+        SettingsError: A route that a platform asks for cannot be.
+    """
+    asked, limits = settings.platforms, settings.limits
+    vertex = read_vertex_routes(asked.vertex_predict_route, asked.vertex_health_route)
+    sagemaker = SageMakerProtocol(
+        build_protocol(limits),
+        max_rows=limits.max_rows,
+        max_depth=limits.max_json_depth,
+        max_text_chars=limits.max_text_chars,
+        default_accept=asked.sagemaker_accept,
+    )
+    calls: dict[str, Dialect] = {INVOCATIONS_ROUTE: sagemaker}
+    if vertex.predict:
+        calls[vertex.predict] = VertexProtocol(build_protocol(limits), max_depth=limits.max_json_depth)
+    return Platforms(
+        [CallRoute(path, serve(protocol, routes=(path, path))) for path, protocol in calls.items()],
+        vertex=vertex,
+        max_body_bytes=limits.max_body_bytes,
+        workers=settings.server.workers,
     )
 
 
@@ -249,6 +285,9 @@ def build_guard(settings: Settings, names: Sequence[str], *, log: Log) -> Guard:
     ring = KeyRing(sources, store=store, notify=log.event)
     if server.auth != "off":
         ring.load()
+    vertex = read_vertex_routes(
+        settings.platforms.vertex_predict_route, settings.platforms.vertex_health_route
+    )
     guard = Guard(
         ring,
         Policy(
@@ -257,6 +296,7 @@ def build_guard(settings: Settings, names: Sequence[str], *, log: Log) -> Guard:
             trusted_proxies=tuple(map(_network, server.trusted_proxies)),
             user=_user(),
         ),
+        routes={**ROUTES, **vertex.rules()},
     )
     if not guard.is_on and server.auth == "auto" and not is_loopback(server.host):
         raise SettingsError(
@@ -296,6 +336,15 @@ def build_log(settings: LogSettings, *, threaded: bool = True) -> Log:
 def looks_like_bundle(model: object) -> bool:
     """Tell whether what is pushed is a bundle (by its content) rather than a model or model file."""
     return isinstance(model, str | Path) and is_bundle(Path(model))
+
+
+def bundle_at(path: Path) -> Path:
+    """Return the only bundle file of a folder that is no bundle itself; platforms unpack archives into one."""
+    if path.is_dir() and not is_bundle(path):
+        found = [inside for inside in path.glob("*.fairway") if is_bundle(inside)]
+        if len(found) == 1:
+            return found[0]
+    return path
 
 
 def open_trusted(path: Path, home: Path) -> Bundle:

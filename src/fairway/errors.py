@@ -55,13 +55,14 @@ FairwayError
 |  + SchemaChanged         schema_changed       callers of the live version would break
 + RequestError             a request that cannot be answered as it stands (4xx)
 |  + MalformedRequest      body_empty, json_invalid, json_nonfinite, json_too_deep, json_number_range,
-|  |                       json_duplicate_key, encoding_invalid, path_invalid, query_invalid,
+|  |                       json_duplicate_key, csv_invalid, encoding_invalid, path_invalid, query_invalid,
 |  |                       chunk_limit, header_invalid
 |  + FieldsInvalid         fields_invalid       fields of a management request; every fault is listed
 |  + BodyShape             body_shape           valid JSON that is no form of a request
 |  + SignatureMismatch     signature_mismatch   rows that do not fit; every fault is listed
 |  + UnsupportedMediaType  media_type
 |  + UnsupportedEncoding   content_encoding
+|  + NotAcceptable         not_acceptable       no reply has a form that the Accept header takes
 |  + BodyTooLarge          body_too_large
 |  + TooManyRows           too_many_rows
 |  + TooManyToExplain      explain_too_many_rows
@@ -676,6 +677,7 @@ class MalformedRequest(RequestError):
         "json_too_deep": "The JSON is nested too deeply",
         "json_number_range": "A number has too many digits",
         "json_duplicate_key": "A key stands twice in one object",
+        "csv_invalid": "The body is not valid CSV",
         "encoding_invalid": "The text is not valid UTF-8",
         "path_invalid": "The path is not valid",
         "query_invalid": "A query parameter is not valid",
@@ -756,6 +758,14 @@ class UnsupportedEncoding(RequestError):
     code = "content_encoding"
     title = "The content encoding is not supported"
     status = 415
+
+
+class NotAcceptable(RequestError):
+    """The Accept header takes none of the forms that a reply can have."""
+
+    code = "not_acceptable"
+    title = "No form of the reply is acceptable"
+    status = 406
 
 
 class BodyTooLarge(RequestError):

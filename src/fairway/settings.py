@@ -5,7 +5,7 @@ Settings
 + home                  folder of the registry
 + registry  artifacts   where its rows and its files are, if not there
 + artifacts_cache_bytes how much copies of the files may take there
-+ server                host  port  allowed_hosts  workers  predictor  max_loaded  load_timeout_s
++ server                models  host  port  allowed_hosts  workers  predictor  max_loaded  load_timeout_s
                         require_signed_by  auth  keys_file  public_form  trusted_proxies
 + limits                max_body_bytes  max_rows  max_json_depth  max_text_chars  gzip_requests
                         predict_timeout_s  max_queue
@@ -13,12 +13,14 @@ Settings
 + explain               budget_s  max_rows  max_queue
 + log                   access  inputs  level
 + trust                 policy
++ platforms             sagemaker_accept  vertex_predict_route  vertex_health_route
 + remote                server
 + gates                 rules by model (see `gates.py`); only in the file
 ```
 
-A value comes from the first of: command-line flag, environment variable `FAIRWAY_SECTION_FIELD`, the nearest
-`fairway.toml` upward from the working directory, default. A name that is unknown in any of them is an error.
+A value comes from the first of: command-line flag, variable of the platform that runs the server (see
+`PLATFORM_VARIABLES`), environment variable `FAIRWAY_SECTION_FIELD`, the nearest `fairway.toml` upward from
+the working directory, default. A name that is unknown in any of them is an error.
 Functions elsewhere receive the values that they need, never the tree.
 """
 
@@ -72,6 +74,9 @@ def _setting(
 class ServerSettings:
     """Where the server listens, whom it answers and with what."""
 
+    models: tuple[str, ...] = _setting(
+        (), "What `fairway serve` serves if it names nothing: references, or paths of bundles."
+    )
     host: str = _setting("127.0.0.1", "Address to listen on; `0.0.0.0` accepts calls from other machines.")
     port: int = _setting(
         5000, "TCP port to listen on; 0 lets the system choose one.", minimum=0, maximum=65535
@@ -219,6 +224,19 @@ class TrustSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformsSettings:
+    """What a platform that runs the server in a container asks for."""
+
+    sagemaker_accept: str = _setting(
+        "application/json",
+        "Form of the replies of `/invocations` if a call does not ask for one.",
+        choices=("application/json", "application/jsonlines", "text/csv"),
+    )
+    vertex_predict_route: str = _setting("", "Path at which Vertex AI sends its instances.")
+    vertex_health_route: str = _setting("", "Path at which Vertex AI asks whether the server is ready.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSettings:
     """The server whose registry the verbs are about, instead of that of the home folder."""
 
@@ -258,6 +276,7 @@ class Settings:
     explain: ExplainSettings = field(default_factory=ExplainSettings)
     log: LogSettings = field(default_factory=LogSettings)
     trust: TrustSettings = field(default_factory=TrustSettings)
+    platforms: PlatformsSettings = field(default_factory=PlatformsSettings)
     remote: RemoteSettings = field(default_factory=RemoteSettings)
     gates: Mapping[str, GateRules] = field(default_factory=dict)
 
@@ -269,6 +288,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "explain": ExplainSettings,
     "log": LogSettings,
     "trust": TrustSettings,
+    "platforms": PlatformsSettings,
     "remote": RemoteSettings,
 }
 _GATE = "gate"
@@ -327,7 +347,12 @@ def load_settings(
     folder = Path.cwd() if cwd is None else cwd
     known = dict(_all_fields())
     found: dict[str, _Given] = {}
-    sources = (_from_file(folder, known), _from_environment(environ, known), _from_flags(flags or {}, known))
+    sources = (
+        _from_file(folder, known),
+        _from_environment(environ, known),
+        _from_platform(environ),
+        _from_flags(flags or {}, known),
+    )
     for source in sources:
         found.update(source)
     values: dict[str, Any] = {key: _convert(key, known[key], given, folder) for key, given in found.items()}
@@ -410,8 +435,13 @@ def render_reference() -> str:
         "",
         "Generated from `fairway/settings.py`. `fairway settings` prints every value and where it came from.",
         "",
-        "A value comes from the first of: command-line flag, environment variable, the nearest",
-        "`fairway.toml` upward from the working directory, default. Unknown names are errors.",
+        "A value comes from the first of: command-line flag, variable of a platform, environment variable,",
+        "the nearest `fairway.toml` upward from the working directory, default. Unknown names are errors.",
+        "Variables of platforms, which Vertex AI and SageMaker set in a container:",
+        "",
+        "| variable | setting |",
+        "|---|---|",
+        *(f"| `{name}` | `{key}` |" for name, key in PLATFORM_VARIABLES.items()),
         "",
         "The tables `[gate.NAME]` of the file are the [rules of gates](gate-rules.md): `gates` in Python.",
         "",
@@ -453,6 +483,18 @@ def _all_fields() -> Iterator[tuple[str, Field[Any]]]:
             yield f"{item.name}.{inner.name}", inner
 
 
+PLATFORM_VARIABLES = {
+    "AIP_HTTP_PORT": "server.port",
+    "SAGEMAKER_BIND_TO_PORT": "server.port",
+    "AIP_PREDICT_ROUTE": "platforms.vertex_predict_route",
+    "AIP_HEALTH_ROUTE": "platforms.vertex_health_route",
+    "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "platforms.sagemaker_accept",
+}
+"""Variables that Vertex AI and SageMaker set in a container, and the settings that they are; the last counts.
+
+They come before fairway's own variables, which an image sets for whatever platform it may run on.
+"""
+
 _SHORT_VARIABLES = {"remote.server": "FAIRWAY_SERVER"}
 """Variables whose names leave the section out, because they are typed often."""
 
@@ -491,6 +533,15 @@ def _from_environment(environ: Mapping[str, str], known: Mapping[str, Field[Any]
         elif name.startswith("FAIRWAY_") and not _FOREIGN_VARIABLES.fullmatch(name):
             _refuse_unknown(name, "the environment", keys)
     return found
+
+
+def _from_platform(environ: Mapping[str, str]) -> dict[str, _Given]:
+    # A platform may set a variable to nothing.
+    return {
+        key: _Given(environ[name].strip(), name)
+        for name, key in PLATFORM_VARIABLES.items()
+        if environ.get(name, "").strip()
+    }
 
 
 def _read_gates(folder: Path) -> dict[str, GateRules]:

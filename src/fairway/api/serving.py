@@ -38,7 +38,7 @@ def serve(  # noqa: PLR0913 - everything that the command line can state, by nam
 
     Args:
         *references: Models of the registry (`coffee`, `coffee:3`, `coffee@challenger`), or paths of bundles.
-            None serves the whole registry.
+            None serves what the setting `server.models` names, or else the whole registry.
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
         predictor: See `load`.
@@ -72,6 +72,7 @@ def serve(  # noqa: PLR0913 - everything that the command line can state, by nam
         "keys_file": None if keys_file is None else Path(keys_file),
     }
     settings = settings_of(home, {f"server.{name}": value for name, value in stated.items()})
+    references = references or settings.server.models
     if settings.server.workers > 1:
         _serve_with_workers(settings, references)
         return

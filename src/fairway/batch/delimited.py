@@ -11,9 +11,9 @@ import dataclasses
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -21,15 +21,12 @@ from fairway.batch.base import Chunk, Field, Reading, check_columns, kept_names
 from fairway.batch.blocks import BOM, read_block, text_chunks
 from fairway.batch.values import as_text
 from fairway.bundle.columnar import ColumnReader
-from fairway.bundle.signature import MAX_EXACT_INTEGER, Input
-from fairway.bundle.validation import escape_pointer, has_int_levels
+from fairway.bundle.validation import escape_pointer
 from fairway.errors import BodyShape, Fault, MalformedRequest, RequestError, SignatureMismatch, TableInvalid
 from fairway.messages import Columns
-from fairway.protocols.json_body import parse_json
+from fairway.protocols.cells import cell_value, cells_of
 
 _HEADER_BYTES = 16 * 2**20
-_LISTS = frozenset({"vector", "text_list", "category_list"})
-_BOOLEANS = {"": None, "true": True, "false": False}
 
 
 class DelimitedFormat:
@@ -66,7 +63,7 @@ class DelimitedTable:
         self.width = len(names)
         self.inputs = [(entry, names.index(entry.name)) for entry in reading.signature.inputs]
         self.max_depth = reading.max_depth
-        self.cells = [_cells_of(entry) for entry, _ in self.inputs]
+        self.cells = [cells_of(entry) for entry, _ in self.inputs]
         self.reader = ColumnReader(reading.signature, max_text_chars=reading.max_text_chars)
         kept = kept_names(path, names, reading.keep)
         self.kept = [Field(name, "text") for name in kept]
@@ -221,7 +218,7 @@ class _CellBlock:
         record, faults = {}, []
         for entry, place in self._table.inputs:
             try:
-                record[entry.name] = _value(entry, cells[place], self._table.max_depth)
+                record[entry.name] = cell_value(entry, cells[place], self._table.max_depth)
             except MalformedRequest as error:  # NaN, 1e400: JSON's own faults name no column
                 pointer = f"/{escape_pointer(entry.name)}"
                 faults.append(dataclasses.replace(error.faults[0], pointer=pointer))
@@ -242,50 +239,6 @@ def _shape_error(detail: str) -> RequestError:
     return BodyShape(
         detail, hint="put a cell that holds a quotation mark or a line's end into quotation marks"
     )
-
-
-def _is_json(entry: Input) -> bool:
-    is_level = entry.kind == "category" and has_int_levels(entry)
-    return entry.kind in {"number", "integer"} | _LISTS or is_level
-
-
-def _value(entry: Input, cell: str, max_depth: int) -> Any:
-    """Return one cell as a request would hold it: what cannot be read stays the text that it is."""
-    if cell == "":
-        return None
-    if entry.kind == "boolean":
-        return _BOOLEANS.get(cell.lower(), cell)
-    if not _is_json(entry):
-        return cell
-    try:
-        return parse_json(cell.encode(), max_depth=max_depth)
-    except MalformedRequest as error:
-        if error.faults:  # JSON, but a value that none may be: NaN, 1e400
-            raise
-        return cell
-
-
-def _cells_of(entry: Input) -> Callable[[Sequence[str]], list[Any]]:
-    """Return the function that reads all cells of an input at once, or raises where `_value` has to."""
-    if entry.kind == "boolean":
-        return lambda cells: [_BOOLEANS[cell.lower()] for cell in cells]
-    if entry.kind in _LISTS:
-        return lambda cells: [msgspec.json.decode(cell) if cell else None for cell in cells]
-    if not _is_json(entry):
-        return lambda cells: [cell or None for cell in cells]
-    # Beyond 2^53 msgspec would round an integer silently.
-    number: Any = Annotated[float, msgspec.Meta(gt=-MAX_EXACT_INTEGER, lt=MAX_EXACT_INTEGER)]
-    kind: Any = number if entry.kind == "number" else int
-    decode = msgspec.json.Decoder(list[kind | None]).decode
-
-    def read(cells: Sequence[str]) -> list[Any]:
-        filled = [cell or "null" for cell in cells] if "" in cells else cells
-        values: list[Any] = decode(f"[{','.join(filled)}]")
-        if len(values) != len(cells):  # one of the cells holds a comma
-            raise ValueError
-        return values
-
-    return read
 
 
 class DelimitedWriter:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from fairway.protocols.cells import text_of
 
 
 class Repeated:
@@ -58,19 +58,7 @@ def as_text(column: Any) -> list[str | None]:
 
 
 def _cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, msgspec.Raw):
-        return _raw_text(bytes(value))
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else None
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, list | dict):
-        return msgspec.json.encode(value, enc_hook=str).decode()
-    return str(value)
+    return _raw_text(bytes(value)) if isinstance(value, msgspec.Raw) else text_of(value)
 
 
 def _raw_text(raw: bytes) -> str | None:

@@ -57,6 +57,20 @@ def _model_header(model: str, version: int) -> tuple[bytes, bytes]:
     return (b"fairway-model", f"{model}:{version}".encode())
 
 
+def reply_headers(
+    prediction: Prediction, media_type: tuple[bytes, bytes], flags: list[dict[str, str]] | None
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a reply: of what type it is, what has answered, what is noteworthy."""
+    headers = [
+        media_type,
+        _model_header(prediction.model, prediction.version),
+        (b"fairway-prediction-id", prediction.id.encode()),
+    ]
+    if flags:
+        headers.append((b"fairway-flags", str(sum(map(len, flags))).encode()))
+    return headers
+
+
 class Form(msgspec.Struct, frozen=True):
     """How a body was written.
 
@@ -119,10 +133,14 @@ class NativeProtocol:
 
     def accept(self, call: Call) -> None:
         """Refuse a body that is not JSON; unpack a compressed one."""
+        self.unpack(call)
+        _check_media_type(call)
+
+    def unpack(self, call: Call) -> None:
+        """Unpack a compressed body, if such are read."""
         encoding = call.header("content-encoding")
         if encoding:
             self._unpack(call, encoding.lower())
-        _check_media_type(call)
 
     def _unpack(self, call: Call, encoding: str) -> None:
         if encoding == "identity":
@@ -153,7 +171,7 @@ class NativeProtocol:
 
     def encode(self, target: Target, prediction: Prediction) -> Reply:
         """Write outputs, and what `include` asks for, in the form of the request."""
-        flags = _flags(prediction.columns, prediction.outputs)
+        flags = flags_of(prediction)
         outputs, classes = prediction.outputs, prediction.classes
         if target.form.single or len(outputs) <= self._slice_rows or prediction.explanations is not None:
             document = _body(target, outputs, classes, flags, prediction.explanations)
@@ -168,15 +186,7 @@ class NativeProtocol:
                 )
                 for n in range(0, len(outputs), self._slice_rows)
             )
-        headers = [
-            _JSON,
-            _model_header(prediction.model, prediction.version),
-            (b"fairway-prediction-id", prediction.id.encode()),
-        ]
-        if flags:
-            count = sum(map(len, flags))
-            headers.append((b"fairway-flags", str(count).encode()))
-        return Reply(200, headers, body)
+        return Reply(200, reply_headers(prediction, _JSON, flags), body)
 
     def encode_error(self, error: FairwayError, request_id: str) -> Reply:
         """Write a problem document."""
@@ -453,10 +463,11 @@ def _check_one_shape(rows: Sequence[Any], pointer: Callable[[int], str]) -> None
 # -- encoding --------------------------------------------------------------------------------------------
 
 
-def _flags(columns: Columns, outputs: Outputs) -> list[dict[str, str]] | None:
+def flags_of(prediction: Prediction) -> list[dict[str, str]] | None:
     """Return per row what is noteworthy: let-through inputs, and outputs that JSON cannot hold."""
+    columns = prediction.columns
     flags = columns.flags
-    for name, values in outputs.values.items():
+    for name, values in prediction.outputs.values.items():
         for n, value in enumerate(values):
             if type(value) is float and not math.isfinite(value):
                 if flags is None:
@@ -481,16 +492,18 @@ def _body(
     if not target.include and is_tutorial and len(values) == 1:
         (answers,) = values.values()
         return {"prediction": answers[0] if form.key == "input" and form.single else answers}
-    rows = _rows(target, outputs, classes, flags)
-    for row, explanation in zip(rows, explanations or (), strict=False):
-        row["explanation"] = explanation
+    rows = answer_rows(target, outputs, classes, flags, explanations)
     if is_tutorial:
         return _tutorial_body(form, rows, list(values))
     return rows[0] if form.single else {"predictions": rows}
 
 
-def _rows(
-    target: Target, outputs: Outputs, classes: Sequence[str], flags: list[dict[str, str]] | None
+def answer_rows(
+    target: Target,
+    outputs: Outputs,
+    classes: Sequence[str],
+    flags: list[dict[str, str]] | None,
+    explanations: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one object per row. NaN and infinities are written as null by the encoder."""
     values = outputs.values
@@ -502,6 +515,8 @@ def _rows(
     if "flags" in target.include:
         for n, row in enumerate(rows):
             row["flags"] = flags[n] if flags else {}
+    for row, explanation in zip(rows, explanations or (), strict=False):
+        row["explanation"] = explanation
     return rows
 
 

@@ -48,9 +48,15 @@ def _public_detail(error: FairwayError) -> str:
 
 def problem_reply(error: FairwayError, request_id: str) -> Reply:
     """Return the response for an error."""
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
+    body = msgspec.json.encode(problem_document(error, request_id))
+    return Reply(error.status, error_headers(error, request_id, MEDIA_TYPE), body)
+
+
+def error_headers(error: FairwayError, request_id: str, media_type: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of the response for an error, in whatever shape its body is."""
+    headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
     headers.append((b"fairway-request-id", request_id.encode()))
     headers.extend((name.encode(), value.encode()) for name, value in error.headers.items())
     if error.status == 503:
         headers.append((b"retry-after", b"1"))
-    return Reply(error.status, headers, msgspec.json.encode(problem_document(error, request_id)))
+    return headers

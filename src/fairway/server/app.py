@@ -34,7 +34,7 @@ from fairway.inference.turn import Turn
 from fairway.messages import Reply, new_id
 from fairway.protocols.problems import problem_reply
 from fairway.server.access import Identity, identify
-from fairway.server.call_routes import CallRoute, CallRoutes, exactly, with_model
+from fairway.server.call_routes import CallRoute, CallRoutes
 from fairway.server.guard import LOOPBACK_HOSTS, Guard, header_of
 from fairway.server.handlers import (
     EXPLAIN_ROUTE,
@@ -54,6 +54,7 @@ from fairway.server.management.application import Management
 from fairway.server.management.operations import BODY_HINT, OPERATIONS, body_limit
 from fairway.server.metrics import MEDIA_TYPE, Metrics
 from fairway.server.openapi import openapi_document
+from fairway.server.platforms import Platforms
 from fairway.server.web.pages import build_pages, wants_html
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
@@ -70,7 +71,6 @@ class App:
     Args:
         predictions: Answers the native predict routes; they bypass everything below.
         explanations: Answers the explain routes in the same way.
-        calls: Routes of other dialects.
         guard: Judges every request.
         pool: The models.
         metrics: Counts requests.
@@ -79,6 +79,7 @@ class App:
         allowed_hosts: Further names that the Host header may hold; `*` allows any.
         version: Version of fairway.
         management: The management interface; none for a server of bundle files.
+        platforms: The routes that platforms ask for.
         tasks: Coroutine functions that run while the server does.
     """
 
@@ -87,7 +88,6 @@ class App:
         *,
         predictions: Predictions,
         explanations: Predictions,
-        calls: Sequence[CallRoute] = (),
         guard: Guard,
         pool: Pool,
         metrics: Metrics,
@@ -96,16 +96,17 @@ class App:
         allowed_hosts: Sequence[str] = (),
         version: str = "",
         management: Management | None = None,
+        platforms: Platforms | None = None,
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.predictions = predictions
         self.calls = CallRoutes(
             [
-                CallRoute(exactly(PREDICT_ROUTE), predictions),
-                CallRoute(with_model(MODEL_PREDICT_ROUTE), predictions),
-                CallRoute(exactly(EXPLAIN_ROUTE), explanations, is_short=False),
-                CallRoute(with_model(MODEL_EXPLAIN_ROUTE), explanations, is_short=False),
-                *calls,
+                CallRoute(PREDICT_ROUTE, predictions),
+                CallRoute(MODEL_PREDICT_ROUTE, predictions),
+                CallRoute(EXPLAIN_ROUTE, explanations, is_short=False),
+                CallRoute(MODEL_EXPLAIN_ROUTE, explanations, is_short=False),
+                *(platforms.calls if platforms else ()),
             ]
         )
         self.guard = guard
@@ -118,6 +119,7 @@ class App:
         self._log = log
         self._version = version
         self._management = management
+        self._platforms = platforms
         self._tasks = tasks
         self._seen_hosts: set[bytes] = set()
         is_open = "*" in allowed_hosts or (host in _WILDCARDS and not allowed_hosts)
@@ -148,6 +150,7 @@ class App:
             Route("/livez", self._live),
             Route("/metrics", self._metrics_text),
             Route("/openapi.json", self._openapi_json),
+            *(self._platforms.routes(self._pool) if self._platforms else ()),
             *(self._management.routes() if self._management else ()),
             *self._pages.routes(),
         ]

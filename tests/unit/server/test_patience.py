@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from fairway.errors import FairwayError
 from fairway.inference.turn import Turn
 from fairway.messages import Call, Reply
-from fairway.server.call_routes import CallRoute, CallRoutes, exactly
+from fairway.server.call_routes import CallRoute, CallRoutes
 from fairway.server.guard import open_guard
 from fairway.server.handlers import Receive, Scope, Send, send_reply
 from fairway.server.heads import Heads
@@ -31,7 +31,7 @@ class Application:
 
     def __init__(self) -> None:
         self.predictions: Any = self
-        self.calls = CallRoutes([CallRoute(exactly("/predict"), self.predictions)])
+        self.calls = CallRoutes([CallRoute("/predict", self.predictions)])
         self.heads = Heads()
         self.turn = Turn()
         self.guard = open_guard()
