@@ -339,7 +339,7 @@ def looks_like_bundle(model: object) -> bool:
 
 
 def bundle_at(path: Path) -> Path:
-    """Return the only bundle file of a folder that is no bundle itself; platforms unpack archives into one."""
+    """Return the only bundle file in a folder that is no bundle: platforms unpack archives into one."""
     if path.is_dir() and not is_bundle(path):
         found = [inside for inside in path.glob("*.fairway") if is_bundle(inside)]
         if len(found) == 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -95,11 +95,18 @@ class Unwrapper:
 
 def wrapped(error: FairwayError, key: str) -> FairwayError:
     """Let the places in an error name the wrapper, too: they point into the body as it was sent."""
-    error.faults = tuple(
-        dataclasses.replace(fault, pointer=_ROW.sub(rf"/\1/{key}", fault.pointer, count=1))
-        for fault in error.faults
-    )
-    error.example = None
+    return moved(error, lambda pointer: _ROW.sub(rf"/\1/{key}", pointer, count=1))
+
+
+def moved(error: FairwayError, move: Callable[[str], str]) -> FairwayError:
+    """Let the places in an error be those of the body as it was sent, which another one was made of."""
+    faults = [dataclasses.replace(fault, pointer=move(fault.pointer)) for fault in error.faults]
+    if faults:
+        before, after = error.faults[0].pointer, faults[0].pointer
+        error.detail = error.detail.replace(f" - at {before}", f" - at {after}", 1)
+    error.faults = faults
+    if error.example is not None:  # it corrects the other body
+        error.example, error.hint = None, ""
     return error
 
 

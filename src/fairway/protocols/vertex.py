@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from typing import Any
@@ -15,6 +14,7 @@ from fairway.errors import BodyShape, FairwayError, RequestError
 from fairway.messages import Call, Columns, ExplainWish, Prediction, Reply, Target
 from fairway.protocols.base import ReadsBodies
 from fairway.protocols.json_body import MAX_DEPTH, parse_json
+from fairway.protocols.lines import moved
 from fairway.protocols.native import NativeProtocol
 from fairway.protocols.problems import error_headers, problem_document
 from fairway.protocols.query import INCLUDES
@@ -86,10 +86,7 @@ class VertexProtocol:
         try:
             return self._native.read(target, model)
         except RequestError as error:
-            error.faults = [
-                dataclasses.replace(fault, pointer="/instances" + fault.pointer) for fault in error.faults
-            ]
-            raise
+            raise moved(error, "/instances{}".format) from None
 
     def _split(self, body: bytes) -> tuple[bytes, Any]:
         """Return the instances as they were written, and the parameters."""
