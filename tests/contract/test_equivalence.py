@@ -60,6 +60,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+CASES = [
+    pytest.param(case, name, id=f"{case}: {name}")
+    for case, rows in ROWS.items()
+    for name, dialect in DIALECTS.items()
+    if dialect.takes(rows)
+]
+
+
 def answers(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     """Return what a dialect answers; None if the rows cannot be written in it."""
     dialect = DIALECTS[name]
@@ -70,14 +78,10 @@ def answers(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]] | Non
     return dialect.read(reply.body)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("case", ROWS)
+@pytest.mark.parametrize(("case", "dialect"), CASES)
 def test_the_same_row_gives_the_same_prediction(case: str, dialect: str) -> None:
     """Rows of every kind, with the values that texts and floats are most easily lost by."""
-    found = answers(dialect, ROWS[case])
-    if found is None:
-        pytest.skip("these rows cannot be written so")
-    assert repr(found) == repr(answers("native", ROWS[case]))
+    assert repr(answers(dialect, ROWS[case])) == repr(answers("native", ROWS[case]))
 
 
 def test_every_way_is_taken_by_most_rows() -> None:
