@@ -252,11 +252,38 @@ def routes() -> str:
     return "\n".join(["| route | needs | about |", "|---|---|---|", *rows])
 
 
+def dialect_errors() -> str:
+    """Return the table of what each dialect makes of a status, with the codes that calls can get."""
+    from fairway import errors
+    from fairway.protocols import sagemaker, vertex
+
+    families = (errors.RequestError, errors.AccessError, errors.PredictionError, errors.InternalError)
+    kinds = {kind for family in families for kind in _tree(family)}
+    kinds |= {errors.ModelNotFound, errors.VersionNotFound, errors.AliasNotFound, errors.NameInvalid}
+    kinds |= {errors.StoreUnavailable, errors.ArtifactStoreFailed, errors.RegistryBusy}
+    codes: dict[int, set[str]] = {}
+    kinds -= {errors.MalformedRequest, errors.FieldsInvalid, errors.RangeInvalid}  # their codes, or none
+    kinds -= {errors.UriTooLong, errors.HostNotAllowed, errors.NotFound}  # nobody's calls, yet
+    for kind in kinds:
+        codes.setdefault(kind.status, set()).add(kind.code)
+    codes[errors.MalformedRequest.status] |= set(errors.MalformedRequest.TITLES) - {"path_invalid"}
+    lines = ["| native | codes | SageMaker | Vertex AI |", "|---|---|---|---|"]
+    for status, names in sorted(codes.items()):
+        listed = ", ".join(f"`{name}`" for name in sorted(names))
+        theirs = vertex.STATUSES.get(status, status)
+        lines.append(
+            f"| {status} | {listed} | {status} `{sagemaker.type_of(status)}` "
+            f"| {theirs} `{vertex.state_of(theirs)}` |"
+        )
+    return "\n".join(lines)
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "access.md": {"roles": roles, "routes": routes},
     "cli.md": {"commands": commands},
     "flavors.md": {"flavors": flavors},
     "gate-rules.md": {"metrics": gate_metrics},
+    "dialects.md": {"errors": dialect_errors},
     "errors.md": {"codes": error_codes, "faults": fault_codes},
     "log-events.md": {"events": log_events},
     "management-api.md": {"operations": operations},

@@ -59,7 +59,7 @@ ERROR_TYPES = {
     504: "RequestTimeoutException",
     507: "InsufficientStorageException",
 }
-"""What `type` says of a status. The status itself is the one of the native routes."""
+"""What `type` says of a status, which is the one of the native routes; see `type_of` for the others."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -227,7 +227,12 @@ def error_type(error: FairwayError) -> str:
     """Return what `type` says of an error."""
     if isinstance(error, ModelNotFound):
         return "ModelNotFoundException"
-    return ERROR_TYPES.get(error.status) or ERROR_TYPES[400 if error.status < 500 else 500]
+    return type_of(error.status)
+
+
+def type_of(status: int) -> str:
+    """Return what `type` says of a status."""
+    return ERROR_TYPES.get(status) or ERROR_TYPES[400 if status < 500 else 500]
 
 
 class SageMakerReader:

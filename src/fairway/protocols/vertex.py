@@ -33,7 +33,7 @@ STATES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""What `status` says of a status; of the others below 500 what it says of 400, of the rest of 500."""
+"""What `status` says of a status of HTTP; see `state_of` for the others."""
 
 _ALONE = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"instances"[ \t\n\r]*:[ \t\n\r]*\[')
 _TYPE = "type.googleapis.com/google.rpc."
@@ -162,15 +162,22 @@ class VertexProtocol:
         document = {
             "code": status,
             "message": problem["detail"],
-            "status": STATES.get(status) or STATES[400 if status < 500 else 500],
+            "status": state_of(status),
             "details": _details(error, problem),
         }
         headers = error_headers(error, request_id, "application/json")
         return Reply(status, headers, msgspec.json.encode({"error": document}))
 
 
+def state_of(status: int) -> str:
+    """Return what `status` says of a status of HTTP."""
+    return STATES.get(status) or STATES[400 if status < 500 else 500]
+
+
 def _details(error: FairwayError, problem: dict[str, Any]) -> list[dict[str, Any]]:
     facts: dict[str, str] = {name: problem[name] for name in ("title", "hint") if name in problem}
+    if "example" in problem:
+        facts["example"] = msgspec.json.encode(problem["example"]).decode()
     if "errors_total" in problem:
         facts["errors_total"] = str(problem["errors_total"])
     details: list[dict[str, Any]] = [

@@ -236,10 +236,17 @@ class App:
                 line["code"] = scope["fairway_error_code"]
             self._log.access(line)
 
-    def refuse(self, error: FairwayError) -> Reply:
-        """Return the reply to what is no whole request; it is counted and logged as any other."""
+    def refuse(self, error: FairwayError, url: bytes = b"") -> Reply:
+        """Return the reply to what is no whole request; it is counted and logged as any other.
+
+        Args:
+            error: What is wrong with it.
+            url: What is known of its target: a dialect has its own shape of errors.
+        """
         request_id = new_id()
-        reply = problem_reply(error, request_id)
+        route = self.calls.at(url.partition(b"?")[0].decode("latin-1"))
+        encode = problem_reply if route is None else route.calls.encode_error
+        reply = encode(error, request_id)
         self._metrics.count_request(_NO_ROUTE, reply.status, 0.0)
         line = {"request_id": request_id, "route": _NO_ROUTE, "status": reply.status, "ms": 0.0}
         self._log.access(line | {"code": error.code})

@@ -72,6 +72,10 @@ class Predictions:
         self.max_body_bytes = max_body_bytes
         self._log_inputs = log_inputs
 
+    def encode_error(self, error: FairwayError, request_id: str) -> Reply:
+        """Return the reply to what never became a call."""
+        return self._protocol.encode_error(error, request_id)
+
     async def answer(self, call: Call) -> Reply:
         """Return the reply to a call, whatever happens."""
         self._metrics.gauges[INFLIGHT] += 1

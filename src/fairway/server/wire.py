@@ -225,7 +225,7 @@ class Connection(HttpToolsProtocol):
         self._is_over = self._is_ended = True
         if self._refusal is not None:
             self._keep_alive = False
-            reply = self.app.refuse(self._refusal)
+            reply = self.app.refuse(self._refusal, self.url)
             has_body = self._stage != _BODY or self.parser.get_method() != b"HEAD"
             self.transport.write(self._encode(reply, has_body=has_body))
         if self.transport.can_write_eof():

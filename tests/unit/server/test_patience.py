@@ -44,7 +44,7 @@ class Application:
             await self.may_answer.wait()
         return Reply(200, [], b"a" * self.reply_bytes)
 
-    def refuse(self, error: FairwayError) -> Reply:
+    def refuse(self, error: FairwayError, _: bytes) -> Reply:
         return Reply(error.status, [], b"")
 
     def allows_host(self, _: bytes) -> bool:

@@ -196,6 +196,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The body is compressed in a way that this route does not read.",
         "Send the body without `Content-Encoding`.",
     ),
+    "csv_invalid": (
+        "The body is not CSV: a quotation mark is left open or stands inside a cell, or a name stands twice.",
+        "Put cells that hold quotation marks, commas or line ends into quotation marks, and double those.",
+    ),
     "encoding_invalid": (
         "The text is not valid UTF-8, or holds one half of a surrogate pair.",
         "Encode the body as UTF-8. In Python: `json.dumps(record).encode()`.",
@@ -327,6 +331,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "load_timeout": (
         "A version was not loaded and proven within `server.load_timeout_s`; it does not serve.",
         "Move the alias again to have it tried again. Raise the setting if so long is to be expected.",
+    ),
+    "not_acceptable": (
+        "The `Accept` header takes none of the forms that this route can answer in.",
+        "Ask for `application/json`, `application/jsonlines` or `text/csv`, or leave the header out.",
     ),
     "model_not_ready": (
         "The model is known but does not answer yet, or not any more.",
