@@ -50,6 +50,24 @@ def test_flag_beats_variable_beats_file_beats_default(tmp_path: Path) -> None:
     assert origins["limits.max_json_depth"] == "default"
 
 
+def test_a_platform_says_which_port_and_routes(tmp_path: Path) -> None:
+    """Its variables beat those that an image sets, and a flag beats both; an empty one says nothing."""
+    image = {"FAIRWAY_SERVER_PORT": "8080", "AIP_HEALTH_ROUTE": "", "SAGEMAKER_BIND_TO_PORT": " "}
+    vertex = image | {"AIP_HTTP_PORT": "7080", "AIP_PREDICT_ROUTE": "/v1/x:predict"}
+    settings, origins = load_settings(environ=vertex, cwd=tmp_path)
+    assert (settings.server.port, origins["server.port"]) == (7080, "AIP_HTTP_PORT")
+    assert settings.platforms.vertex_predict_route == "/v1/x:predict"
+    assert settings.platforms.vertex_health_route == ""
+    both = vertex | {"SAGEMAKER_BIND_TO_PORT": "9000"}
+    assert load_settings(environ=both, cwd=tmp_path)[0].server.port == 9000
+    assert load_settings(flags={"server.port": "1"}, environ=both, cwd=tmp_path)[0].server.port == 1
+    assert load_settings(environ=image, cwd=tmp_path)[0].server.port == 8080
+    with pytest.raises(SettingsError, match="AIP_HTTP_PORT"):
+        load_settings(environ={"AIP_HTTP_PORT": "http"}, cwd=tmp_path)
+    with pytest.raises(SettingsError, match="SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"):
+        load_settings(environ={"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "image/png"}, cwd=tmp_path)
+
+
 def test_a_flag_that_was_not_given_changes_nothing(tmp_path: Path) -> None:
     """None stands for an absent flag."""
     settings, origins = load_settings(flags={"server.port": None}, environ={}, cwd=tmp_path)

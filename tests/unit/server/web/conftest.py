@@ -28,11 +28,13 @@ from fairway.messages import Columns, Outputs
 from fairway.protocols.native import NativeProtocol
 from fairway.registry.registry import Registry, open_registry
 from fairway.server.app import App
+from fairway.server.call_routes import CallRoute
 from fairway.server.guard import Guard, open_guard
 from fairway.server.handlers import Predictions
 from fairway.server.management.application import Management
 from fairway.server.management.office import Office
 from fairway.server.metrics import Metrics
+from fairway.server.platforms import INVOCATIONS_ROUTE, Platforms, VertexRoutes
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -252,6 +254,9 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
             log=log,
             version="0.1.0",
             management=Management(office, log=log),
+            platforms=Platforms(
+                [CallRoute(INVOCATIONS_ROUTE, predictions)], vertex=VertexRoutes(), max_body_bytes=10 * 2**20
+            ),
         )
         return Site(app, pool, predictors)
 

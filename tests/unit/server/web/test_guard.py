@@ -21,7 +21,6 @@ from fairway.registry.records import KeyRecord
 from fairway.server.access import ANYBODY, IDENTITY, ROUTES, Identity, Rule, identify, require
 from fairway.server.app import App
 from fairway.server.guard import Guard, Policy, header_of, is_loopback, open_guard
-from fairway.server.handlers import EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE, MODEL_PREDICT_ROUTE, PREDICT_ROUTE
 from fairway.server.keyring import KeyRing
 from fairway.server.sessions import PLAIN_COOKIE, SECURE_COOKIE
 from fairway.server.throttle import LIMIT, Throttle
@@ -118,9 +117,7 @@ def registered(app: App) -> Iterator[str]:
                 yield from (f"{method} {path}" for method in route.methods or () if method != "HEAD")
 
     yield from walk(app._starlette.routes, "")
-    yield from (
-        f"POST {path}" for path in (PREDICT_ROUTE, MODEL_PREDICT_ROUTE, EXPLAIN_ROUTE, MODEL_EXPLAIN_ROUTE)
-    )
+    yield from (f"POST {path}" for path in app.calls.paths)
 
 
 def test_every_route_stands_in_the_table(house: House) -> None:
