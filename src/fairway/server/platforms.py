@@ -25,7 +25,17 @@ EXECUTION_ROUTE = "/execution-parameters"
 
 _GRAMMAR = re.compile(r"(?:/[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*)+")
 _MAX_ROUTE = 512
-_TAKEN = ("/api", "/docs", "/explain", "/login", "/logout", "/metrics", "/models", "/openapi.json", "/static")
+_TAKEN = (
+    "/api/v1",
+    "/docs",
+    "/explain",
+    "/login",
+    "/logout",
+    "/metrics",
+    "/models",
+    "/openapi.json",
+    "/static",
+)
 _HEALTH = frozenset({"/health", "/livez", "/readyz", PING_ROUTE})
 _CALLS = frozenset({PREDICT_ROUTE, INVOCATIONS_ROUTE, EXECUTION_ROUTE})
 
