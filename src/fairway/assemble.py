@@ -20,6 +20,7 @@ from fairway.inference.explain.desk import ExplainLimits
 from fairway.inference.loaded import LoadedModel, load_model
 from fairway.inference.pool import Pool
 from fairway.inference.scheduling import Limits
+from fairway.inference.shelf import Shelf
 from fairway.inference.sources import BundleSource, Entry, RegistrySource, Source
 from fairway.inference.stopwatch import Stopwatch
 from fairway.log import Log
@@ -39,6 +40,8 @@ from fairway.server.keyring import KeyRing, KeySource, RegistryKeys
 from fairway.server.management.application import Management
 from fairway.server.management.office import Office
 from fairway.server.metrics import Metrics
+from fairway.server.multi_model import INVOKE_ROUTE, MultiModel, check_multi_model
+from fairway.server.multi_model import RULES as MULTI_MODEL_RULES
 from fairway.server.platforms import INVOCATIONS_ROUTE, Platforms, read_vertex_routes
 from fairway.server.wire import Connection
 from fairway.settings import ExplainSettings, LimitsSettings, LogSettings, Settings
@@ -120,7 +123,10 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
     source: Source
     # This process loads; if there are to be several workers, it forks them afterwards.
     forking = os.getpid() if settings.server.workers > 1 else 0
-    if paths and len(paths) == len(names):
+    if settings.platforms.sagemaker_multi_model:
+        check_multi_model(len(names), settings.server.workers)
+        source = Shelf(lambda path: open_trusted(bundle_at(path), settings.home))
+    elif paths and len(paths) == len(names):
         source, names = BundleSource([open_trusted(bundle_at(path), settings.home) for path in paths]), ()
     else:
         address = f"{socket.gethostname()}:{settings.server.port}"
@@ -146,7 +152,7 @@ def build_pool(settings: Settings, names: Sequence[str], *, log: Log) -> Pool:
         load,
         names=names,
         notify=log.event,
-        max_loaded=settings.server.max_loaded,
+        max_loaded=0 if isinstance(source, Shelf) else settings.server.max_loaded,
         load_timeout_s=settings.server.load_timeout_s,
         patience_s=settings.limits.predict_timeout_s,
     )
@@ -210,7 +216,7 @@ def build_app(
         allowed_hosts=settings.server.allowed_hosts,
         version=importlib.metadata.version("fairway"),
         management=None if pool.is_fixed else build_management(settings, log=log),
-        platforms=build_platforms(settings, serve),
+        platforms=build_platforms(settings, pool, serve),
         tasks=(
             partial(tell_lifetime, log, *lifetime),
             pool.watch,
@@ -221,11 +227,12 @@ def build_app(
     )
 
 
-def build_platforms(settings: Settings, serve: Callable[..., Predictions]) -> Platforms:
+def build_platforms(settings: Settings, pool: Pool, serve: Callable[..., Predictions]) -> Platforms:
     """Return the routes of platforms.
 
     Args:
         settings: Settings in force.
+        pool: The models.
         serve: Makes what answers the calls of a dialect.
 
     Raises:
@@ -241,11 +248,22 @@ def build_platforms(settings: Settings, serve: Callable[..., Predictions]) -> Pl
         default_accept=asked.sagemaker_accept,
     )
     calls: dict[str, Dialect] = {INVOCATIONS_ROUTE: sagemaker}
+    multi_model = None
+    if isinstance(pool.source, Shelf):
+        calls[INVOKE_ROUTE] = sagemaker
+        multi_model = MultiModel(
+            pool.source,
+            pool,
+            folder=asked.sagemaker_models,
+            protocol=sagemaker,
+            max_loaded=settings.server.max_loaded,
+        )
     if vertex.predict:
         calls[vertex.predict] = VertexProtocol(build_protocol(limits), max_depth=limits.max_json_depth)
     return Platforms(
         [CallRoute(path, serve(protocol, routes=(path, path))) for path, protocol in calls.items()],
         vertex=vertex,
+        multi_model=multi_model,
         max_body_bytes=limits.max_body_bytes,
         workers=settings.server.workers,
     )
@@ -296,7 +314,11 @@ def build_guard(settings: Settings, names: Sequence[str], *, log: Log) -> Guard:
             trusted_proxies=tuple(map(_network, server.trusted_proxies)),
             user=_user(),
         ),
-        routes={**ROUTES, **vertex.rules()},
+        routes={
+            **ROUTES,
+            **vertex.rules(),
+            **(MULTI_MODEL_RULES if settings.platforms.sagemaker_multi_model else {}),
+        },
     )
     if not guard.is_on and server.auth == "auto" and not is_loopback(server.host):
         raise SettingsError(

@@ -84,6 +84,7 @@ FairwayError
 |  + ModelFailed           model_error          the model raised on valid input
 |  + ModelContract         model_contract       the model answered with the wrong number of rows or outputs
 |  + ModelNotReady         model_not_ready
+|  + MemoryFull            memory_full          no memory is left for another model
 |  + LoadTimeout           load_timeout         a version was not loaded and proven in time
 |  + LoadCrashed           load_crashed         workers have died while they loaded a version
 |  + Overloaded            overloaded
@@ -963,6 +964,14 @@ class ModelNotReady(PredictionError):
     code = "model_not_ready"
     title = "The model is not ready"
     status = 503
+
+
+class MemoryFull(PredictionError):
+    """No memory is left for another model; the platform that wants it may unload others."""
+
+    code = "memory_full"
+    title = "There is no memory for another model"
+    status = 507
 
 
 class LoadTimeout(PredictionError):

@@ -13,7 +13,8 @@ Settings
 + explain               budget_s  max_rows  max_queue
 + log                   access  inputs  level
 + trust                 policy
-+ platforms             sagemaker_accept  vertex_predict_route  vertex_health_route
++ platforms             sagemaker_accept  sagemaker_multi_model  sagemaker_models
+                        vertex_predict_route  vertex_health_route
 + remote                server
 + gates                 rules by model (see `gates.py`); only in the file
 ```
@@ -231,6 +232,12 @@ class PlatformsSettings:
         "application/json",
         "Form of the replies of `/invocations` if a call does not ask for one.",
         choices=("application/json", "application/jsonlines", "text/csv"),
+    )
+    sagemaker_multi_model: bool = _setting(
+        default=False, doc="Serve what SageMaker loads by `POST /models`, and nothing else; for one process."
+    )
+    sagemaker_models: Path = _setting(  # noqa: RUF009 - as for `home`
+        Path("/opt/ml/models"), "Folder in which SageMaker puts the models of a multi-model endpoint."
     )
     vertex_predict_route: str = _setting("", "Path at which Vertex AI sends its instances.")
     vertex_health_route: str = _setting("", "Path at which Vertex AI asks whether the server is ready.")
@@ -489,6 +496,7 @@ PLATFORM_VARIABLES = {
     "AIP_PREDICT_ROUTE": "platforms.vertex_predict_route",
     "AIP_HEALTH_ROUTE": "platforms.vertex_health_route",
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "platforms.sagemaker_accept",
+    "SAGEMAKER_MULTI_MODEL": "platforms.sagemaker_multi_model",
 }
 """Variables that Vertex AI and SageMaker set in a container, and the settings that they are; the last counts.
 

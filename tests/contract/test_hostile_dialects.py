@@ -242,7 +242,7 @@ ROWS = [
     mismatch("B13 csv", SAGEMAKER, line_with("at", "2026-02-30"), ("/0/at", "value_format"), headers=IN_CSV),
     mismatch("B14 csv", SAGEMAKER, table([PLAIN] * 617) + line_with("number", "x") + table([PLAIN] * 382),
              ("/617/number", "value_type"), headers=IN_CSV),
-    mismatch("a header that is none", SAGEMAKER, b"numbr,maybe\n" + table([PLAIN]), ("/0", "row_length"),
+    mismatch("a header that is none", SAGEMAKER, b"nummer,maybe\n" + table([PLAIN]), ("/0", "row_length"),
              headers=IN_CSV),
 ]  # fmt: skip
 

@@ -280,6 +280,10 @@ class Pool:
                 self._inquiry.note_failure(error)
             self._load_moved()
 
+    async def look_now(self) -> None:
+        """Follow what has just changed, without waiting for `watch` to see it."""
+        await self._look_around()
+
     async def _look_around(self) -> None:
         """Ask where everything points now, also what callers have named."""
         self._look = await self._inquiry.ask(partial(self._source.look, self._names), is_long=True)
@@ -463,6 +467,11 @@ class Pool:
         refused.is_told = True
 
     # -- what is served ----------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> Source:
+        """Where the models come from."""
+        return self._source
 
     @property
     def is_fixed(self) -> bool:

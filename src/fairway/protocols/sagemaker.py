@@ -6,17 +6,21 @@ caller wants of an answer stands in its header for attributes.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from fairway.bundle.names import check_name
 from fairway.bundle.signature import Signature
 from fairway.errors import (
     FairwayError,
     MalformedRequest,
     ModelNotFound,
+    NameInvalid,
     NotAcceptable,
     UnsupportedMediaType,
 )
@@ -278,4 +282,16 @@ def _read_include(call: Call) -> frozenset[str]:
 
 def _reference_in(path: str) -> str:
     """Return the model that the path of a multi-model endpoint names, or the empty string."""
-    return path[len("/models/") : -len("/invoke")] if path.startswith("/models/") else ""
+    return name_of(path[len("/models/") : -len("/invoke")]) if path.startswith("/models/") else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def name_of(model: str) -> str:
+    """Return the name under which a model of a multi-model endpoint serves.
+
+    SageMaker's own names are arbitrary; one that is no name here is replaced by its hash.
+    """
+    try:
+        return check_name("model", model)
+    except NameInvalid:
+        return f"model-{hashlib.sha256(model.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"

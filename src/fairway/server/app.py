@@ -143,6 +143,7 @@ class App:
 
     def _routes(self) -> list[Any]:
         return [
+            *(self._platforms.routes(self._pool) if self._platforms else ()),
             Route("/models", self._models),
             Route("/models/{name}", self._model),
             Route("/health", self._health),
@@ -150,7 +151,6 @@ class App:
             Route("/livez", self._live),
             Route("/metrics", self._metrics_text),
             Route("/openapi.json", self._openapi_json),
-            *(self._platforms.routes(self._pool) if self._platforms else ()),
             *(self._management.routes() if self._management else ()),
             *self._pages.routes(),
         ]

@@ -18,6 +18,7 @@ from fairway.server.access import ANYBODY, Rule
 from fairway.server.call_routes import CallRoute
 from fairway.server.handlers import PREDICT_ROUTE
 from fairway.server.health import Served
+from fairway.server.multi_model import MultiModel
 
 PING_ROUTE = "/ping"
 INVOCATIONS_ROUTE = "/invocations"
@@ -90,13 +91,21 @@ class Platforms:
     Args:
         calls: Routes of calls.
         vertex: The routes that Vertex AI asks for.
+        multi_model: The routes of a multi-model endpoint.
         max_body_bytes: Largest body of a call.
         workers: Processes that answer.
     """
 
     def __init__(
-        self, calls: Sequence[CallRoute], *, vertex: VertexRoutes, max_body_bytes: int, workers: int = 1
+        self,
+        calls: Sequence[CallRoute],
+        *,
+        vertex: VertexRoutes,
+        max_body_bytes: int,
+        multi_model: MultiModel | None = None,
+        workers: int = 1,
     ) -> None:
+        self._multi_model = multi_model
         self.calls = tuple(calls)
         self._health = vertex.health if vertex.health not in _HEALTH else ""
         self._parameters = {
@@ -110,7 +119,8 @@ class Platforms:
 
         async def ping(_: Request) -> Response:
             # Neither platform reads more than the status.
-            return Response(b"\n", 200 if pool.is_ready() else 503, media_type="application/json")
+            is_ready = self._multi_model is not None or pool.is_ready()
+            return Response(b"\n", 200 if is_ready else 503, media_type="application/json")
 
         async def execution(_: Request) -> Response:
             return Response(msgspec.json.encode(self._parameters), media_type="application/json")
@@ -119,4 +129,5 @@ class Platforms:
             Route(PING_ROUTE, ping, methods=["GET", "POST"]),
             Route(EXECUTION_ROUTE, execution),
             *([Route(self._health, ping)] if self._health else ()),
+            *(self._multi_model.routes() if self._multi_model else ()),
         ]

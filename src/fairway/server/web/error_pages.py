@@ -316,6 +316,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The model answered with another number of rows or outputs than it was asked for.",
         "This is a fault of the model. Tell who made it, and roll back: `fairway rollback MODEL`.",
     ),
+    "memory_full": (
+        "As many models are loaded as may be, or as memory holds.",
+        "Unload one that is not needed; a multi-model endpoint does so by itself and tries again.",
+    ),
     "model_error": (
         "The request was valid, but the model raised an error on it.",
         "Tell who made the model, with the request id. The log of the server holds the cause.",
