@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fairway.errors import MalformedRequest, error_codes
 from fairway.messages import Reply
 from fairway.protocols.sagemaker import ERROR_TYPES
 from fairway.protocols.vertex import STATES, STATUSES
 
-from .dialects import ALL_KINDS, CSV, LIMITS, LINES, SAGEMAKER, VERTEX, Speaker, table
+from .dialects import ALL_KINDS, CSV, DIALECTS, LIMITS, LINES, SAGEMAKER, VERTEX, Speaker, table
 from .test_equivalence import PLAIN
 
 _SPEAKER = Speaker(ALL_KINDS)
@@ -310,6 +312,40 @@ def test_the_dialects_say_what_the_native_one_says(bad: Bad) -> None:
         [(f["pointer"], f["code"]) for f in ours.get("errors", ())],
         ours["detail"],
     )
+
+
+_SEEDS = [
+    (dialect.path, dialect.headers, dialect.write([PLAIN, row_with(text="a,b")]))
+    for name, dialect in DIALECTS.items()
+    if dialect.path != "/predict"
+]
+_ODD = st.sampled_from(
+    [b'"', b",", b"\n", b"{", b"}", b"[", b"]", b"\\", b"\xff", b"\0", b"NaN", b"1e999", b":", b'""', b"\r",
+     b'{"features":', b'{"instances":[', b'"parameters":{}', b"\xef\xbb\xbf", b"\\ud800"]
+)  # fmt: skip
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> tuple[str, Mapping[str, str], bytes]:
+    """Return a valid call with a few pieces of its body cut out, doubled or replaced."""
+    path, headers, body = draw(st.sampled_from(_SEEDS))
+    for _ in range(draw(st.integers(1, 4))):
+        begin = draw(st.integers(0, len(body)))
+        end = min(len(body), begin + draw(st.integers(0, 12)))
+        piece = draw(st.one_of(_ODD, st.just(b""), st.just(body[begin:end] * 2), st.binary(max_size=3)))
+        body = body[:begin] + piece + body[end:]
+    return path, headers, body
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(call=spoilt())
+def test_no_body_is_a_fault_of_the_server(call: tuple[str, Mapping[str, str], bytes]) -> None:
+    """Whatever a spoilt body is taken for, it is answered: rows with predictions, or what is wrong."""
+    path, headers, body = call
+    reply = _SPEAKER.ask(path, body, headers)
+    assert reply.status in {200, 400, 413, 422}, reply.body
+    if reply.status != 200:
+        (in_vertex if path == VERTEX else in_sagemaker)(reply)
 
 
 def test_no_rows_give_no_predictions() -> None:
