@@ -37,6 +37,9 @@ def split_lines(body: bytes, *, max_rows: int, max_depth: int) -> list[bytes]:
         MalformedRequest: A line is not one whole JSON value; the message names the line.
         TooManyRows: There are more than *max_rows*.
     """
+    found = body.count(b"\n")
+    if found > 2 * max_rows + 1:  # whether they are empty need not be found out
+        raise TooManyRows(found, max_rows)
     lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
     if not lines:
         raise MalformedRequest("body_empty", "the body is empty", hint="send one JSON value per line")
