@@ -42,8 +42,8 @@ def command(face: Face, /, *, references: tuple[str, ...], **options: Any) -> No
     """Serve models over HTTP until stopped.
 
     A MODEL is one of the registry (coffee, coffee:3, coffee@production) or a bundle. None
-    serves what server.models names, or else the whole registry. A bare name or an alias is followed: when it moves, the server swaps without
-    losing a call.
+    serves what server.models names, or else the whole registry. A bare name or an alias is followed: when it
+    moves, the server swaps without losing a call.
 
     Without API keys it is served on this machine only: another --host needs a key, or --no-auth.
     """

@@ -40,6 +40,9 @@ def split_lines(body: bytes, *, max_rows: int, max_depth: int) -> list[bytes]:
     found = body.count(b"\n")
     if found > 2 * max_rows + 1:  # whether they are empty need not be found out
         raise TooManyRows(found, max_rows)
+    if not is_utf8(body):
+        for number, line in enumerate(body.split(b"\n"), 1):
+            _refuse_line(number, line or b"0", max_depth)
     lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
     if not lines:
         raise MalformedRequest("body_empty", "the body is empty", hint="send one JSON value per line")
@@ -51,6 +54,15 @@ def split_lines(body: bytes, *, max_rows: int, max_depth: int) -> list[bytes]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             _refuse_line(number, line, max_depth)
     return [line for _, line in lines]
+
+
+def is_utf8(body: bytes) -> bool:
+    """Tell whether a body is text; what has been cut out of it would name another place where it is not."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_line(number: int, line: bytes, max_depth: int) -> None:

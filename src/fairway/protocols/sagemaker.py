@@ -27,7 +27,7 @@ from fairway.errors import (
 from fairway.messages import Call, Columns, ExplainWish, Prediction, Reply, Target
 from fairway.protocols.accept import choose_form
 from fairway.protocols.base import ReadsBodies
-from fairway.protocols.lines import Unwrapper, listed, split_lines, wrapped
+from fairway.protocols.lines import Unwrapper, is_utf8, listed, split_lines, wrapped
 from fairway.protocols.native import NativeProtocol, answer_rows, flags_of, reply_headers
 from fairway.protocols.problems import error_headers, problem_document
 from fairway.protocols.query import read_include
@@ -168,7 +168,11 @@ class SageMakerProtocol:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 rows = []
             inside = reader.unwrapper.rows_of(rows)
-            if inside is not None and body.count(b'"') == 2 + sum(row.count(b'"') for row in rows):
+            if (
+                inside is not None
+                and is_utf8(body)
+                and body.count(b'"') == 2 + sum(row.count(b'"') for row in rows)
+            ):
                 key, found_rows = inside
                 target.call.body = b'{"instances":' + listed(found_rows) + b"}"
                 return self._read_wrapped(target, model, key)

@@ -10,11 +10,11 @@ import msgspec
 
 from fairway.bundle.signature import Signature
 from fairway.bundle.validation import MAX_LISTED_FAULTS, json_kind
-from fairway.errors import BodyShape, FairwayError, RequestError
+from fairway.errors import BodyShape, FairwayError, MalformedRequest, RequestError
 from fairway.messages import Call, Columns, ExplainWish, Prediction, Reply, Target
 from fairway.protocols.base import ReadsBodies
 from fairway.protocols.json_body import MAX_DEPTH, parse_json
-from fairway.protocols.lines import moved
+from fairway.protocols.lines import is_utf8, moved
 from fairway.protocols.native import NativeProtocol
 from fairway.protocols.problems import error_headers, problem_document
 from fairway.protocols.query import INCLUDES
@@ -98,9 +98,12 @@ class VertexProtocol:
         # A key that stands twice has more quotation marks than what was found.
         if body.count(b'"') != 4 + instances.count(b'"') + parameters.count(b'"'):
             return self._split_slowly(body)
-        if not instances.startswith(b"["):
+        if not instances.startswith(b"[") or not is_utf8(body):
             return self._split_slowly(body)
-        return instances, parse_json(parameters, max_depth=self._max_depth)
+        try:
+            return instances, parse_json(parameters, max_depth=self._max_depth)
+        except MalformedRequest as error:
+            raise moved(error, "/parameters{}".format) from None
 
     def _split_slowly(self, body: bytes) -> tuple[bytes, Any]:
         """Do as `_split` does, or raise what is wrong."""
