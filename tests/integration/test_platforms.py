@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -20,7 +21,17 @@ import pytest
 import fairway as fw
 from fairway.testing import Answer, RunningServer, running_server
 
-from .conftest import MIXED_ROW, MIXED_ROWS, Watch, counts, iris_model, iris_table, wait_until
+from .conftest import (
+    MIXED_ROW,
+    MIXED_ROWS,
+    MODELS,
+    Watch,
+    counts,
+    iris_model,
+    iris_table,
+    own_module,
+    wait_until,
+)
 
 JSON = {"content-type": "application/json"}
 CSV = {"content-type": "text/csv"}
@@ -188,21 +199,59 @@ def test_the_platform_chooses_the_port(zoo: Path, tmp_path: Path) -> None:
     """What the image set for itself gives way, without a flag."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environ = os.environ | {"FAIRWAY_SERVER_PORT": "1", "SAGEMAKER_BIND_TO_PORT": str(port)}
-    with (tmp_path / "log").open("wb") as log:
+    with started(tmp_path, zoo, "mixed", port, FAIRWAY_SERVER_PORT="1") as server:
+        assert eventually(lambda: server.ask("/ping").status == 200)
+
+
+@contextlib.contextmanager
+def started(folder: Path, home: Path, model: str, port: int, **environ: str) -> Iterator[RunningServer]:
+    """Run `fairway serve` on the port that Vertex AI names; nobody waits until it answers."""
+    variables = os.environ | VERTEX | {"AIP_HTTP_PORT": str(port)} | environ
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fairway", "serve", "mixed", "--home", str(zoo)],
-            cwd=tmp_path,
-            env=environ,
+            [sys.executable, "-m", "fairway", "serve", model, "--home", str(home)],
+            cwd=folder,
+            env=variables,
             stdout=log,
             stderr=log,
         )
     try:
-        server = RunningServer(port, process, tmp_path / "log")
-        assert eventually(lambda: server.ask("/ping").status == 200)
-    finally:
+        yield RunningServer(port, process, folder / "log")
         process.terminate()
         assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def late_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a home with a model that can take its time to be loaded."""
+    pytest.importorskip("sklearn")
+    home = tmp_path_factory.mktemp("late")
+    model = own_module("late").Late().fit(None)
+    example = {"x": [0.5, 1.0, 2.0]}
+    fw.push(model, name="late", example=example, code=[MODELS / "late.py"], home=home, compile="off")
+    return home
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_connections_are_taken_while_a_model_is_loaded(late_home: Path, tmp_path: Path, workers: str) -> None:
+    """Vertex AI restarts a container that takes none; whoever asks meanwhile waits, and is answered."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    slowly = {"FAIRWAY_TEST_LOAD_S": "3", "FAIRWAY_SERVER_WORKERS": workers}
+    with started(tmp_path, late_home, "late", port, **slowly) as server:
+        assert eventually(lambda: connects(port))
+        assert "fairway serves" not in server.log.read_text()
+        answer = server.ask(PREDICT, {"instances": [{"x": 3.0}]}, headers=JSON)
+        assert answer.json() == {"predictions": [{"prediction": 6.0}]}
+        assert server.ask(HEALTH).status == 200
+
+
+def connects(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
 
 
 def eventually(condition: Callable[[], bool]) -> bool:

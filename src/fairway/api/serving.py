@@ -80,6 +80,7 @@ def serve(  # noqa: PLR0913 - everything that the command line can state, by nam
         settings = _with_port(settings, bound)
         log = build_log(settings.log)
         guard = build_guard(settings, references, log=log)
+        _let_platforms_connect(settings, bound)
         pool = build_pool(settings, references, log=log)
         run(build_app(settings, pool, guard=guard, log=log), bound, log=log, models=pool.served_models())
 
@@ -98,6 +99,7 @@ def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
         # What it holds is made once, so that every worker reads the sessions that another one has begun.
         guard = load_aside(lambda: build_guard(settings, references, log=log))
         guard.ring.let_go()
+        _let_platforms_connect(settings, bound)
 
         def build(pool: Pool, shared: SharedCounts) -> App:
             guard.ring.look_again()
@@ -111,6 +113,14 @@ def _serve_with_workers(settings: Settings, references: Sequence[str]) -> None:
             log=log,
             patience_s=settings.limits.predict_timeout_s,
         )
+
+
+def _let_platforms_connect(settings: Settings, bound: socket.socket) -> None:
+    """Take connections already while models are loaded, where somebody ends whoever takes none."""
+    from fairway.server.listen import begin_to_listen
+
+    if settings.platforms.vertex_health_route:  # Vertex AI tries four times in forty seconds
+        begin_to_listen(bound)
 
 
 def _with_port(settings: Settings, bound: socket.socket) -> Settings:
